@@ -1,0 +1,144 @@
+"""Where registries.conf files are found, how they are read, and how several become one configuration.
+
+Knows the search path and the drop-in rule of containers-registries.conf(5); not what the tables mean.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli
+
+from oci_ns.problems import ConfigurationError, Problem
+from oci_ns.registries_conf import Document, Registry, read_document
+
+SYSTEM = "system"
+"""The word that stands for the search path of containers-registries.conf(5)."""
+DEFAULT_CONF = Path(__file__).with_name("registries.conf")
+"""What is used when nothing is configured: the checkout's config/registries.conf, or the copy in the package."""
+ENVIRONMENT_VARIABLE = "CONTAINERS_REGISTRIES_CONF"
+FILE_SIZE_MAX = 64 * 2**20
+"""In bytes. 100,000 registries take about 20 MB; more than this is not a registries.conf."""
+
+_SYSTEM_CONF = Path("/etc/containers/registries.conf")
+_SYSTEM_DROP_INS = Path("/etc/containers/registries.conf.d")
+_USER_DIRECTORY = "containers"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files to read: the main one, if any, then each drop-in directory's `*.conf` by name."""
+
+    main: Path | None
+    drop_in_directories: tuple[Path, ...] = ()
+
+    def files(self) -> list[Path]:
+        """Every file to read now, in order. Directories that do not exist have none.
+
+        Raises ConfigurationError where a directory cannot be listed.
+        """
+        found = [self.main] if self.main is not None else []
+        for directory in self.drop_in_directories:
+            try:
+                entries = sorted(directory.iterdir())
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ConfigurationError(Problem(directory, None, f"cannot be listed: {error.strerror}")) from error
+            found += [entry for entry in entries if entry.name.endswith(".conf") and not entry.is_dir()]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All files as one: registries sorted by prefix (each prefix once), search registries, and what looks wrong."""
+
+    registries: tuple[Registry, ...] = ()
+    unqualified_search_registries: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def find_sources(conf: str, drop_in_directory: str, environment: Mapping[str, str]) -> Sources:
+    """Which files `ns_registries_conf` and `ns_registries_conf_d` mean; '' is the default of either.
+
+    `environment` is read for CONTAINERS_REGISTRIES_CONF, XDG_CONFIG_HOME and HOME.
+    """
+    if conf == SYSTEM:
+        return _system_sources(drop_in_directory, environment)
+    main = Path(conf or environment.get(ENVIRONMENT_VARIABLE) or DEFAULT_CONF.resolve()).expanduser()
+    return Sources(main, (Path(drop_in_directory).expanduser(),) if drop_in_directory else ())
+
+
+def _system_sources(drop_in_directory: str, environment: Mapping[str, str]) -> Sources:
+    """The user's file hides the system's; the user's drop-ins come after the system's (man page, "FILES")."""
+    home = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "~"), ".config")
+    user = Path(home).expanduser() / _USER_DIRECTORY
+    candidates = [user / "registries.conf", _SYSTEM_CONF]
+    if environment.get(ENVIRONMENT_VARIABLE):
+        main: Path | None = Path(environment[ENVIRONMENT_VARIABLE])
+    else:
+        main = next((path for path in candidates if path.exists()), None)
+    if drop_in_directory:
+        return Sources(main, (Path(drop_in_directory).expanduser(),))
+    return Sources(main, (_SYSTEM_DROP_INS, user / "registries.conf.d"))
+
+
+def load(sources: Sources) -> Configuration:
+    """Read and merge every file; a prefix in a later file replaces the same prefix of an earlier one.
+
+    Raises ConfigurationError for a file that cannot be read or does not load.
+    """
+    files = sources.files()
+    registries: dict[str, Registry] = {}
+    search: tuple[str, ...] = ()
+    warnings: list[Problem] = []
+    for path in files:
+        document = read_file(path)
+        registries.update(document.registries)
+        if document.unqualified_search_registries is not None:
+            search = document.unqualified_search_registries
+        warnings += document.warnings
+    ordered = tuple(registries[prefix] for prefix in sorted(registries))
+    return Configuration(ordered, search, tuple(files), tuple(warnings))
+
+
+def read_file(path: Path) -> Document:
+    """Read one file. Raises ConfigurationError: not readable, not UTF-8, not TOML, or not a registries.conf."""
+    try:
+        # A FIFO or device would block or never end; a directory is told apart by its own error.
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ConfigurationError(Problem(path, None, "is not a regular file"))
+        with path.open("rb") as file:
+            data = file.read(FILE_SIZE_MAX + 1)
+    except OSError as error:
+        raise ConfigurationError(Problem(path, None, f"cannot be read: {error.strerror}")) from error
+    if len(data) > FILE_SIZE_MAX:
+        raise ConfigurationError(Problem(path, None, f"is larger than {FILE_SIZE_MAX // 2**20} MiB"))
+    return parse_text(path, data)
+
+
+def parse_text(path: Path, data: bytes) -> Document:
+    """Parse a file's bytes. Raises ConfigurationError: not UTF-8, not TOML, or not a registries.conf."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(Problem(path, line, "is not UTF-8")) from error
+    try:
+        document = tomli.loads(text)
+    except (tomli.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(_syntax_problem(path, text, error)) from error
+    return read_document(path, text, document)
+
+
+def _syntax_problem(path: Path, text: str, error: Exception) -> Problem:
+    if isinstance(error, RecursionError):
+        return Problem(path, None, "is not valid TOML: nested too deeply")
+    message, _, position = str(error).rpartition(" (at ")
+    line_text = position.removeprefix("line ").partition(",")[0]
+    line = int(line_text) if line_text.isdigit() else text.count("\n") + 1
+    return Problem(path, line, f"is not valid TOML: {message or error}")

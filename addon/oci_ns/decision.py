@@ -1,0 +1,91 @@
+"""What is decided about one request: the action, the namespace, where it was read from, and the URL upstream."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from oci_ns.distribution import Operation
+from oci_ns.reference import DEFAULT_PORTS
+from oci_ns.registries_conf import Endpoint, Registry
+from oci_ns.spec_error import SpecError
+
+
+class Action(enum.Enum):
+    """What happens to the request: sent on as it is, sent on changed, or answered with an error."""
+
+    PASS = "pass"
+    REWRITE = "rewrite"
+    BLOCK = "block"
+
+
+class Source(enum.Enum):
+    """Where the source registry was read from, in the order of precedence."""
+
+    QUERY = "query"
+    HOST = "host"
+    LOCATION = "location"
+    PATH = "path"
+    DEFAULT = "default"
+
+
+class ClientNamespace(enum.Enum):
+    """What is done with an `ns` that the client sent."""
+
+    KEEP = "keep"
+    OVERRIDE = "override"
+    REJECT = "reject"
+
+
+class Unresolved(enum.Enum):
+    """What is done with a registry request whose source registry nothing tells."""
+
+    PASS = "pass"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The options a decision depends on. `default` is the namespace of `ns_default`, '' for none."""
+
+    default: str = ""
+    client_namespace: ClientNamespace = ClientNamespace.KEEP
+    unresolved: Unresolved = Unresolved.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome for one request.
+
+    `namespace` is the `ns` in force (None: none). `scheme`, `host`, `port` and `target` say where the request goes;
+    `rerouted` says that this is another registry than the client addressed. `error` is set where `action` is BLOCK.
+    `operation` is None for what is not below `/v2`.
+    """
+
+    action: Action
+    namespace: str | None
+    source: Source | None
+    scheme: str
+    host: str
+    port: int
+    target: str
+    rerouted: bool = False
+    endpoint: Endpoint | None = None
+    registry: Registry | None = None
+    error: SpecError | None = None
+    operation: Operation | None = None
+
+    @property
+    def upstream(self) -> str | None:
+        """The URL that goes upstream; None where nothing does."""
+        if self.action is Action.BLOCK:
+            return None
+        return url_of(self.scheme, self.host, self.port, self.target)
+
+
+def url_of(scheme: str, host: str, port: int, target: str) -> str:
+    """A URL from its parts; the port is left out where it is the scheme's own."""
+    literal = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return (
+        f"{scheme}://{literal}{target}" if port == DEFAULT_PORTS.get(scheme) else f"{scheme}://{literal}:{port}{target}"
+    )

@@ -1,0 +1,95 @@
+"""Everything a table of registries knows, indexed: by the image's name, by the source registry, by the endpoint.
+
+Answers look-ups; the rules that ask them are in `routes`. Immutable once built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oci_ns.hops import Route, route_of
+from oci_ns.locations import Location, LocationIndex
+from oci_ns.pull_sources import PrefixIndex, PullSource, pull_sources
+from oci_ns.reference import Image, canonical_registry, is_host, registry_name
+from oci_ns.registries_conf import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A route that a source registry and repository lead to. `strip`: how much of the repository its prefix covers."""
+
+    route: Route
+    source_host: str
+    strip: int
+
+
+class RouteIndex:
+    """The registries of a configuration, each host[:port] under its name in normal form."""
+
+    def __init__(self, registries: Iterable[Registry] = ()) -> None:
+        self.registries = tuple(registries)
+        self.routes = {id(registry): route_of(registry) for registry in self.registries}
+        self._images = PrefixIndex(self.registries)
+        self._prefixes = PrefixIndex({self.routes[id(r)].prefix.name: r for r in self.registries})
+        self._locations = LocationIndex(self.routes.values())
+        self._sources = {route.prefix.registry for route in self.routes.values()}
+        self._own = self._sources - {route.prefix.registry for route in self.routes.values() if route.claims}
+
+    def knows(self, name: str) -> bool:
+        """Whether `name` is a source registry or an endpoint (a catch-all knows every host)."""
+        return (
+            name in self._locations.registries
+            or name in self._sources
+            or self._prefixes.has_wildcard_for(name)
+            or self._prefixes.catch_all is not None
+        )
+
+    def may_rewrite(self, scheme: str, host: str, port: int | None) -> bool:
+        """Whether requests to the host may be rewritten: known, and not just an entry that maps a host to itself."""
+        name = registry_name(scheme, host, port)
+        return name in self._locations.registries or (self.knows(name) and name not in self._own)
+
+    def is_endpoint(self, name: str) -> bool:
+        """Whether `name` is the host[:port] of an endpoint that is a place of its own, not a source registry."""
+        return name in self._locations.registries
+
+    def covering(self, name: str, scope: str, suffix: str) -> Iterable[Location]:
+        """The locations at `name` that the repository (or other path) `scope` lies under, longest first."""
+        return self._locations.covering(name, scope, suffix)
+
+    def ambiguous_locations(self) -> list[tuple[str, list[str]]]:
+        """Each location that stands for several namespaces, so that none can be told from it, and these."""
+        return self._locations.ambiguous()
+
+    def find(self, source_host: str, scope: str, suffix: str) -> Found | None:
+        """The route of a repository (or other path) of a source registry, if there is one that claims anything."""
+        name = f"{source_host}/{scope}{suffix}" if scope else source_host
+        length = len(source_host)
+        match = self._prefixes.longest(name, length, length)
+        if match is None:
+            registry = self._prefixes.catch_all
+            if registry is None or source_host in self._locations.registries or not is_host(source_host):
+                return None
+        else:
+            # Another port is another host: `*.example.com` says nothing of a.example.com:5000.
+            if match.length < length:
+                return None
+            registry, length = match.registry, match.length
+        route = self.routes[id(registry)]
+        if not route.claims:
+            return None
+        return Found(route, source_host, max(min(length - len(source_host) - 1, len(scope)), 0))
+
+    def find_image(self, image: Image) -> tuple[Registry, list[PullSource]] | None:
+        """The registry of an image and where it is pulled from, in order, as Podman does; None where it has no entry.
+
+        Raises ValueError where a location and the image's name do not make the name of an image.
+        """
+        match = self._images.longest(str(image), len(image.host))
+        if match is not None:
+            return match.registry, pull_sources(match.registry, match.length, image)
+        catch_all = self._images.catch_all
+        if catch_all is None or self.is_endpoint(canonical_registry(image.host)):
+            return None
+        return catch_all, pull_sources(catch_all, len(image.host), image)

@@ -1,0 +1,28 @@
+"""The one line that is logged for a decision: method, what was addressed, `->`, what goes upstream, and why."""
+
+from __future__ import annotations
+
+from oci_ns.decision import Decision
+
+LENGTH_MAX = 1000
+"""In characters, of each URL: a client cannot fill a disk with one long line."""
+
+
+def printable(text: str) -> str:
+    """The text on one line and without terminal control sequences, shortened to LENGTH_MAX."""
+    cut = text if len(text) <= LENGTH_MAX else f"{text[:LENGTH_MAX]}…"
+    if cut.isprintable():
+        return cut
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in cut
+    )
+
+
+def decision_line(method: str, addressed: str, decision: Decision) -> str:
+    """The line for a request that addressed the URL `addressed`."""
+    error = decision.error
+    upstream = f"{error.status} {error.code}: {error.message}" if error is not None else str(decision.upstream)
+    where = decision.source.value if decision.source is not None else "no rule"
+    namespace = f"ns={decision.namespace}" if decision.namespace is not None else "no ns"
+    return printable(method) + f" {printable(addressed)} -> {printable(upstream)} [{printable(namespace)}, {where}]"

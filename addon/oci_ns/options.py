@@ -1,0 +1,74 @@
+"""The mitmproxy options of this addon: their names, what they do and when to use them, and their values as types."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mitmproxy.addonmanager import Loader
+
+from oci_ns.decision import ClientNamespace, Policy, Unresolved
+from oci_ns.reference import is_host
+
+SOURCE_OPTIONS = frozenset({"ns_registries_conf", "ns_registries_conf_d"})
+POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
+
+
+class Options(Protocol):
+    """What this addon reads of mitmproxy's options."""
+
+    ns_registries_conf: str
+    ns_registries_conf_d: str
+    ns_default: str
+    ns_client_namespace: str
+    ns_unresolved: str
+
+
+def declare(loader: Loader) -> None:
+    """Add the options to mitmproxy."""
+    loader.add_option(
+        "ns_registries_conf",
+        str,
+        "",
+        "The registries.conf that says which registry is served by which proxy. Default: "
+        "$CONTAINERS_REGISTRIES_CONF, else the config/registries.conf that comes with ns-inject. "
+        "'system' follows containers-registries.conf(5): the user's file, else /etc/containers/registries.conf, "
+        "and both drop-in directories.",
+    )
+    loader.add_option(
+        "ns_registries_conf_d",
+        str,
+        "",
+        "A directory of drop-ins: its *.conf files are read after ns_registries_conf, in order of their names, and a "
+        "prefix in a later file replaces the same prefix of an earlier one.",
+    )
+    loader.add_option(
+        "ns_default",
+        str,
+        "",
+        "The namespace, docker.io for example, of a request that addresses a registry proxy and that nothing else "
+        "resolves. Set it when several registries share one location and most requests are for one of them.",
+    )
+    loader.add_option(
+        "ns_client_namespace",
+        str,
+        ClientNamespace.KEEP.value,
+        "What to do with an ns that the client sent. keep: believe it. override: ignore it, the table decides. "
+        "reject: believe one that is configured for the host it is sent to, answer any other with 403.",
+        choices=[choice.value for choice in ClientNamespace],
+    )
+    loader.add_option(
+        "ns_unresolved",
+        str,
+        Unresolved.PASS.value,
+        "What to do with a /v2 request when nothing tells which registry it belongs to. pass: send it on as it is. "
+        "reject: answer 404, so that nothing passes that registries.conf does not cover.",
+        choices=[choice.value for choice in Unresolved],
+    )
+
+
+def policy_of(options: Options) -> Policy:
+    """The policy the options ask for. Raises ValueError, with the reason, where a value is not one."""
+    default = options.ns_default
+    if default and not is_host(default):
+        raise ValueError(f"ns_default must be the host[:port] of a registry, docker.io for example, not {default!r}")
+    return Policy(default, ClientNamespace(options.ns_client_namespace), Unresolved(options.ns_unresolved))

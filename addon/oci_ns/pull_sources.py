@@ -1,0 +1,110 @@
+"""Which registry an image belongs to and where Podman would pull it from, in order.
+
+The image's side of registries.conf, answered as the reference implementation does (containers-registries.conf(5),
+"Choosing a [[registry]] TOML table" and "Remapping and mirroring registries"), by look-ups and never by a scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from oci_ns.reference import Image, parse_image
+from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint, PullFromMirror, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A registry and how many characters of the image name its prefix covers (for a wildcard: the host)."""
+
+    registry: Registry
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullSource:
+    """One place to try: the endpoint, the image's name there, and the `ns` to send (None: none)."""
+
+    endpoint: Endpoint
+    image: Image
+    namespace: str | None
+
+
+class PrefixIndex:
+    """Registries by prefix: the longest prefix of an image name, in a few look-ups per path component."""
+
+    def __init__(self, registries: Iterable[Registry] | Mapping[str, Registry]) -> None:
+        """A mapping gives other keys than the prefixes as written (its registries' names in normal form)."""
+        self._exact: dict[str, Registry] = (
+            dict(registries) if isinstance(registries, Mapping) else {r.prefix: r for r in registries}
+        )
+        self._wildcards = {prefix[1:]: self._exact.pop(prefix) for prefix in list(self._exact) if prefix[:2] == "*."}
+        self.catch_all: Registry | None = self._exact.pop(ANY_PREFIX, None)
+
+    def longest(self, name: str, host_length: int, first: int = 0) -> Match | None:
+        """The registry with the longest prefix of `name`, whose first `host_length` characters are the host[:port].
+
+        `first` is the shortest prefix to consider, in characters. The catch-all is not considered. A wildcard counts
+        with the length it is written with, and comes first on a tie (the reference compares in sorted order).
+        """
+        exact = self._exact
+        found, length = exact.get(name), len(name)
+        while found is None:
+            length = max(name.rfind("/", first, length), name.rfind(":", first, length), name.rfind("@", first, length))
+            if length <= 0:
+                break
+            found = exact.get(name[:length])
+        if self._wildcards:
+            wildcard = self._wildcard(name[:host_length])
+            if wildcard is not None and (found is None or len(wildcard.registry.prefix) >= length):
+                return wildcard
+        return None if found is None else Match(found, length)
+
+    def _wildcard(self, host: str) -> Match | None:
+        """`*.example.com` covers the host without its port, by the suffix's first occurrence (as in the reference)."""
+        bare = host.partition(":")[0]
+        at = bare.find(".")
+        while at != -1:
+            suffix = bare[at:]
+            registry = self._wildcards.get(suffix)
+            if registry is not None and bare.find(suffix) == at:
+                return Match(registry, len(bare))
+            at = bare.find(".", at + 1)
+        return None
+
+    def has_wildcard_for(self, host: str) -> bool:
+        """Whether a `*.` prefix covers the host[:port]."""
+        return bool(self._wildcards) and self._wildcard(host) is not None
+
+
+def admitted_mirrors(registry: Registry, *, digested: bool, either: bool = False) -> Iterator[Endpoint]:
+    """The mirrors that serve a pull by digest (`digested`) or by tag, in order; `either`: those that serve any pull."""
+    for mirror in registry.mirrors:
+        if registry.mirror_by_digest_only and not digested and not either:
+            continue
+        pull = mirror.pull_from_mirror
+        if pull is PullFromMirror.ALL or either or (pull is PullFromMirror.DIGEST_ONLY) == digested:
+            yield mirror
+
+
+def namespace_of(endpoint: Endpoint, source_host: str) -> str | None:
+    """The `ns` to send to the endpoint for an image of `source_host`; None for none."""
+    return source_host if endpoint.namespace == SOURCE_HOST else endpoint.namespace
+
+
+def pull_sources(registry: Registry, length: int, image: Image) -> list[PullSource]:
+    """Where the image is pulled from, in order. `length` is how much of its name the registry's prefix covers.
+
+    Raises ValueError where a location and the rest of the name do not make the name of an image.
+    """
+    name = str(image)
+    sources = []
+    for endpoint in (*admitted_mirrors(registry, digested=bool(image.digest)), registry.primary):
+        moved = image
+        if endpoint.location:
+            text = endpoint.location + name[length:]
+            moved = parse_image(text)
+            if str(moved) != text:
+                raise ValueError(f'location "{endpoint.location}" turns {name} into "{text}", which names no registry')
+        sources.append(PullSource(endpoint, moved, namespace_of(endpoint, image.host)))
+    return sources

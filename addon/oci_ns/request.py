@@ -1,0 +1,60 @@
+"""One request as the decision sees it, and the decisions that leave it where it was addressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oci_ns.decision import Action, Decision, Source
+from oci_ns.distribution import Target
+from oci_ns.hops import Route
+from oci_ns.spec_error import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request below /v2. `text` is its target as sent, `addressed` the addressed host's name in normal form.
+
+    `pull` is whether it reads content that any endpoint of the registry may serve.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    text: str
+    target: Target
+    addressed: str
+    pull: bool
+
+    def keep(
+        self, source: Source | None, namespace: str | None, target: str | None = None, route: Route | None = None
+    ) -> Decision:
+        """Send the request where it was addressed, as `target` (default: unchanged)."""
+        unchanged = target is None or target == self.text
+        return Decision(
+            action=Action.PASS if unchanged else Action.REWRITE,
+            namespace=namespace,
+            source=source,
+            scheme=self.scheme,
+            host=self.host,
+            port=self.port,
+            target=self.text if target is None else target,
+            registry=route.registry if route is not None else None,
+            operation=self.target.operation,
+        )
+
+    def block(
+        self, source: Source | None, error: SpecError, namespace: str | None = None, route: Route | None = None
+    ) -> Decision:
+        """Answer the request with an error."""
+        return Decision(
+            action=Action.BLOCK,
+            namespace=namespace,
+            source=source,
+            scheme=self.scheme,
+            host=self.host,
+            port=self.port,
+            target=self.text,
+            registry=route.registry if route is not None else None,
+            operation=self.target.operation,
+            error=error,
+        )
