@@ -96,12 +96,19 @@ def load(sources: Sources) -> Configuration:
     registries: dict[str, Registry] = {}
     search: tuple[str, ...] = ()
     warnings: list[Problem] = []
+    problems: list[Problem] = []
     for path in files:
-        document = read_file(path)
+        try:
+            document = read_file(path)
+        except ConfigurationError as error:
+            problems += error.problems
+            continue
         registries.update(document.registries)
         if document.unqualified_search_registries is not None:
             search = document.unqualified_search_registries
         warnings += document.warnings
+    if problems:
+        raise ConfigurationError(*problems)
     ordered = tuple(registries[prefix] for prefix in sorted(registries))
     return Configuration(ordered, search, tuple(files), tuple(warnings))
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from mitmproxy.addonmanager import Loader
+import enum
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from oci_ns.decision import ClientNamespace, Policy, Unresolved
 from oci_ns.reference import is_host
+
+if TYPE_CHECKING:
+    from mitmproxy.addonmanager import Loader
+
+_Choice = TypeVar("_Choice", bound=enum.Enum)
 
 SOURCE_OPTIONS = frozenset({"ns_registries_conf", "ns_registries_conf_d"})
 POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
 
 
 class Options(Protocol):
-    """What this addon reads of mitmproxy's options."""
+    """The options a policy is made of, whoever keeps them."""
 
-    ns_registries_conf: str
-    ns_registries_conf_d: str
-    ns_default: str
-    ns_client_namespace: str
-    ns_unresolved: str
+    @property
+    def ns_default(self) -> str: ...  # noqa: D102
+    @property
+    def ns_client_namespace(self) -> str: ...  # noqa: D102
+    @property
+    def ns_unresolved(self) -> str: ...  # noqa: D102
 
 
 def declare(loader: Loader) -> None:
@@ -71,4 +76,16 @@ def policy_of(options: Options) -> Policy:
     default = options.ns_default
     if default and not is_host(default):
         raise ValueError(f"ns_default must be the host[:port] of a registry, docker.io for example, not {default!r}")
-    return Policy(default, ClientNamespace(options.ns_client_namespace), Unresolved(options.ns_unresolved))
+    return Policy(
+        default,
+        _choice(ClientNamespace, "ns_client_namespace", options.ns_client_namespace),
+        _choice(Unresolved, "ns_unresolved", options.ns_unresolved),
+    )
+
+
+def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(choice.value for choice in kind)
+        raise ValueError(f"{name} must be one of {allowed}, not {value!r}") from None

@@ -19,8 +19,10 @@ class Problem:
 
 
 class ConfigurationError(Exception):
-    """A configuration that does not load; its text is one line: file, line, what is wrong, what is allowed."""
+    """A configuration that does not load. Its text is one line, about the first problem: file, line, what is wrong."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(self, *problems: Problem) -> None:
+        first, *others = problems
+        more = f" (and {len(others)} more; ns-inject check lists them all)" if others else ""
+        super().__init__(f"{first}{more}")
+        self.problems = problems

@@ -7,7 +7,7 @@ nor how a request is matched (`routes`). What Podman refuses is refused, what it
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,8 +128,16 @@ class _Reader:
     def read(self) -> Document:
         top = self.top
         _check_top_level(top)
-        registries = [self._registry(number, values) for number, values in enumerate(top.tables("registry"))]
-        _refuse_conflicts(registries)
+        registries: list[Registry] = []
+        problems: list[Problem] = []
+        for number, values in enumerate(top.tables("registry")):
+            try:
+                registries.append(self._registry(number, values))
+            except ConfigurationError as error:
+                problems += error.problems
+        problems += _conflicts(registries)
+        if problems:
+            raise ConfigurationError(*problems)
         unique: dict[str, Registry] = {}
         for registry in registries:
             # The first of several with the same prefix counts, as in the reference implementation.
@@ -243,7 +251,7 @@ def _check_alias(top: Table, alias: str, value: object) -> None:
         top.fail("aliases", f'the alias {alias} = "{value}" must name a registry and repository, without tag or digest')
 
 
-def _refuse_conflicts(registries: Iterable[Registry]) -> None:
+def _conflicts(registries: Iterable[Registry]) -> Iterator[Problem]:
     """Several registries may share a location, not with different ideas of its security."""
     first: dict[str, Registry] = {}
     for registry in registries:
@@ -255,7 +263,7 @@ def _refuse_conflicts(registries: Iterable[Registry]) -> None:
         ):
             if ours != theirs:
                 message = f'location "{key}" is {name} here and not at {other.origin}, or the reverse; choose one'
-                raise ConfigurationError(Problem(registry.origin.path, registry.origin.line, message))
+                yield Problem(registry.origin.path, registry.origin.line, message)
 
 
 def read_document(path: Path, text: str, document: dict[str, Any]) -> Document:

@@ -22,7 +22,7 @@ from oci_ns.hops import Hop, Route, hop_of
 from oci_ns.index import Found, RouteIndex
 from oci_ns.locations import Location
 from oci_ns.pull_sources import admitted_mirrors
-from oci_ns.reference import DEFAULT_PORTS, canonical_registry, looks_like_host, registry_name
+from oci_ns.reference import DEFAULT_PORTS, canonical_registry, looks_like_host, registry_name, split_host
 from oci_ns.request import Request
 from oci_ns.spec_error import SpecError
 
@@ -37,15 +37,17 @@ class RouteTable:
         self.index = index or RouteIndex()
         self.policy = policy or Policy()
 
-    def addressed_host(
-        self, scheme: str, named: tuple[str, int | None] | None, host: str, port: int
-    ) -> tuple[str, int]:
+    def addressed_host(self, scheme: str, named: str | None, host: str, port: int) -> tuple[str, int]:
         """Which host a request addresses: the one it names, if the table knows that, else where it is connected to.
 
-        `named` is the Host header or :authority taken apart, None where there is none or it is no host.
+        `named` is the Host header or :authority as sent, None where there is none; `host` and `port` are the
+        connection's own destination.
         """
-        if named is not None:
-            name, named_port = named
+        if named:
+            try:
+                name, named_port = split_host(named)
+            except ValueError:
+                return host, port
             if self.index.knows(registry_name(scheme, name, named_port)):
                 return name, named_port or DEFAULT_PORTS[scheme]
         return host, port
