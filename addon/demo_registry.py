@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
+
 from oci_ns.demo import DemoRegistry
 
 

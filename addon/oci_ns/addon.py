@@ -120,7 +120,7 @@ def _policy() -> Policy:
 
 def _is_unset(manager: optmanager.OptManager, name: str) -> bool:
     """Whether nobody chose a value: not even the default, which `has_changed` cannot tell from no choice."""
-    return manager._options[name].value is optmanager.unset
+    return name in manager and manager._options[name].value is optmanager.unset
 
 
 def _operation(flow: http.HTTPFlow) -> str | None:

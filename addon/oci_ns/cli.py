@@ -161,8 +161,8 @@ def _questions(targets: Iterable[str], method: str) -> Iterator[tuple[str, str]]
         if target != "-":
             yield method, target
             continue
-        for line in click.get_text_stream("stdin", errors="surrogateescape"):
-            verb, _, rest = line.strip().partition(" ")
+        for line in sys.stdin.buffer:
+            verb, _, rest = line.decode("utf-8", "surrogateescape").strip().partition(" ")
             if rest:
                 yield verb.upper(), rest.strip()
             elif verb:

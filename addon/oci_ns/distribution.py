@@ -55,7 +55,8 @@ class Target:
         A slash is put between `path` and what remains where both are non-empty. `reference`, where given, replaces the
         tag or digest at the end. '' where no repository would be left.
         """
-        rest = self.raw_repository[_raw_length(self.raw_repository, strip) :].lstrip("/")
+        # The slash behind what is stripped goes with it, percent-encoded or not.
+        rest = self.raw_repository[_raw_length(self.raw_repository, strip + 1 if strip else 0) :]
         repository = f"{path}/{rest}" if path and rest else path or rest
         if not repository:
             return ""
@@ -145,6 +146,8 @@ def _raw_length(raw: str, decoded_length: int) -> int:
         return decoded_length
     at = 0
     for _ in range(decoded_length):
+        if at >= len(raw):
+            break
         at += 3 if _is_escape(raw, at) else 1
     return at
 

@@ -76,7 +76,7 @@ def split_host(text: str) -> tuple[str, int | None]:
         port_text = after[1:]
     elif ":" in text:
         host, _, port_text = text.partition(":")
-    if not is_host(f"[{host}]" if text.startswith("[") else host):
+    if not is_host(f"[{host}]" if text.startswith("[") else host.removesuffix(".")):
         raise ValueError(f"{text!r} is not a host")
     if not port_text:
         return host, None

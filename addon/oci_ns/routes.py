@@ -162,7 +162,8 @@ class RouteTable:
         found = self.index.find(source_host, rest, request.target.suffix)
         if found is None or request.target.operation in (Operation.PING, Operation.CATALOG):
             return None
-        return self._at_endpoint(request, Source.PATH, Found(found.route, source_host, found.strip + len(first) + 1))
+        strip = len(first) + (found.strip + 1 if found.strip else 0)
+        return self._at_endpoint(request, Source.PATH, Found(found.route, source_host, strip))
 
     def _by_default(self, request: Request) -> Decision | None:
         """`ns_default` speaks for every endpoint, by the endpoint's own form where it serves that registry."""

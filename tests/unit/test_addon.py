@@ -1,0 +1,305 @@
+"""The hooks, driven as mitmproxy drives them: what a flow looks like before and after."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mitmproxy import exceptions, flow, http
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.test import taddons, tflow, tutils
+
+from oci_ns.addon import METADATA, NsInject
+from tests.unit.test_distribution import SHA
+
+CONF = """
+[[registry]]
+prefix = "quay.io"
+location = "quay.io"
+[[registry.mirror]]
+location = "proxy.example.com:5000/quay"
+namespace-proxy = "quay.io"
+plain-http = true
+
+[[registry]]
+prefix = "trusted.example.com"
+location = "trusted.example.com"
+[[registry.mirror]]
+location = "proxy.example.com/trusted"
+namespace-proxy = "trusted.example.com"
+forward-credentials = true
+
+[[registry]]
+prefix = "bad.example.com"
+location = "bad.example.com"
+blocked = true
+"""
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    path = tmp_path / "registries.conf"
+    path.write_text(CONF)
+    return path
+
+
+@pytest.fixture
+def mitmproxy() -> Iterator[taddons.context]:
+    with taddons.context(Proxyserver()) as context:
+        yield context
+
+
+@pytest.fixture
+def addon(mitmproxy: taddons.context, conf: Path) -> NsInject:
+    loaded = NsInject()
+    mitmproxy.master.addons.add(loaded)
+    mitmproxy.options.update(ns_registries_conf=str(conf))
+    return loaded
+
+
+def request(method: str, url: str, **headers: str) -> http.HTTPFlow:
+    made = http.Request.make(method, url)
+    made.headers["Host"] = made.host
+    for name, value in headers.items():
+        made.headers[name] = value
+    result = tflow.tflow(req=made)
+    result.live = True
+    return result
+
+
+def test_a_rerouted_request_names_the_endpoint(addon: NsInject) -> None:
+    sent = request("GET", "https://quay.io/v2/coreos/etcd/manifests/v3?x=%2F")
+    addon.requestheaders(sent)
+    assert sent.request.url == "http://proxy.example.com:5000/v2/quay/coreos/etcd/manifests/v3?x=%2F&ns=quay.io"
+    assert sent.request.headers["Host"] == "proxy.example.com:5000"
+    assert sent.metadata[METADATA] == {
+        "addressed": "https://quay.io/v2/coreos/etcd/manifests/v3?x=%2F",
+        "upstream": sent.request.url,
+        "namespace": "quay.io",
+        "source": "host",
+        "operation": "manifest",
+    }
+
+
+def test_over_http_2_the_authority_names_the_endpoint(addon: NsInject) -> None:
+    sent = request("GET", "https://quay.io/v2/")
+    del sent.request.headers["Host"]
+    sent.request.authority = "quay.io"
+    sent.request.http_version = "HTTP/2.0"
+    addon.requestheaders(sent)
+    assert sent.request.authority == "proxy.example.com:5000"
+    assert sent.request.host_header == "proxy.example.com:5000"
+
+
+def test_a_request_to_the_endpoint_keeps_its_connection(addon: NsInject) -> None:
+    sent = request("GET", "http://198.51.100.7:5000/v2/quay/a/tags/list", host="proxy.example.com:5000")
+    addon.requestheaders(sent)
+    assert (sent.request.host, sent.request.port) == ("198.51.100.7", 5000)
+    assert sent.request.headers["Host"] == "proxy.example.com:5000"
+    assert sent.request.path == "/v2/quay/a/tags/list?ns=quay.io"
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://quay.io/v2/a/manifests/1", False),
+        ("https://trusted.example.com/v2/a/manifests/1", True),
+        ("http://proxy.example.com:5000/v2/quay/a/manifests/1", True),
+        ("https://elsewhere.net/v2/a/manifests/1", True),
+        ("https://quay.io/v2/auth", True),
+    ],
+)
+def test_credentials_reach_only_whom_they_were_meant_for(addon: NsInject, url: str, kept: bool) -> None:
+    sent = request("GET", url, authorization="Basic c2VjcmV0", cookie="session=secret")
+    addon.requestheaders(sent)
+    assert ("authorization" in sent.request.headers) is kept
+    assert ("cookie" in sent.request.headers) is kept
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_blocked_pull_is_answered_with_the_specs_error(addon: NsInject, method: str) -> None:
+    sent = request(method, "https://bad.example.com/v2/a/manifests/1")
+    addon.requestheaders(sent)
+    assert sent.response is not None
+    assert sent.response.status_code == 403
+    assert sent.response.headers["Content-Type"] == "application/json"
+    if method == "HEAD":
+        assert not sent.response.content
+        return
+    (error,) = json.loads(sent.response.get_text() or "")["errors"]
+    assert error["code"] == "DENIED"
+    assert "prefix bad.example.com" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "request_streams"),
+    [
+        ("POST", "/v2/quay/a/blobs/uploads/", True),
+        ("PATCH", "/v2/quay/a/blobs/uploads/1", True),
+        ("PUT", f"/v2/quay/a/blobs/uploads/1?digest={SHA}", True),
+        ("PUT", "/v2/quay/a/manifests/1", False),
+        ("POST", "/elsewhere", False),
+    ],
+)
+def test_an_uploads_body_streams_and_a_manifests_does_not(
+    addon: NsInject, method: str, path: str, request_streams: bool
+) -> None:
+    sent = request(method, f"http://proxy.example.com:5000{path}")
+    addon.requestheaders(sent)
+    assert bool(sent.request.stream) is request_streams
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "streams"),
+    [
+        (f"/v2/quay/a/blobs/{SHA}", 200, True),
+        (f"/v2/quay/a/blobs/{SHA}", 206, True),
+        (f"/v2/quay/a/blobs/{SHA}", 404, False),
+        (f"/v2/quay/a/blobs/{SHA}", 307, False),
+        (f"/v2/quay/a/manifests/{SHA}", 200, False),
+        ("/v2/quay/a/tags/list", 200, False),
+        ("/v2/", 200, False),
+        ("/elsewhere", 200, False),
+    ],
+)
+def test_a_blobs_body_streams_and_nothing_elses(addon: NsInject, path: str, status: int, streams: bool) -> None:
+    sent = request("GET", f"http://proxy.example.com:5000{path}")
+    addon.requestheaders(sent)
+    sent.response = tutils.tresp(status_code=status)
+    addon.responseheaders(sent)
+    assert bool(sent.response.stream) is streams
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://quay.io/v2/quay/manifests/1",
+        "https://quay.io/v2/a/tags/list?ns=quay.io",
+        "http://proxy.example.com:5000/v2/quay/a/manifests/1",
+        "http://proxy.example.com:5000/v2/quay.io/a/manifests/1",
+    ],
+)
+def test_a_replayed_flow_is_not_decided_twice(addon: NsInject, url: str) -> None:
+    sent = request("GET", url)
+    addon.requestheaders(sent)
+    once = sent.request.url
+    replayed = flow.Flow.from_state(sent.get_state())
+    assert isinstance(replayed, http.HTTPFlow)
+    replayed.live, replayed.response = True, None
+    addon.requestheaders(replayed)
+    assert replayed.request.url == once
+
+
+def test_a_replay_that_was_edited_is_decided_anew(addon: NsInject) -> None:
+    sent = request("GET", "https://quay.io/v2/a/manifests/1")
+    addon.requestheaders(sent)
+    sent.request.url = "https://trusted.example.com/v2/a/manifests/1"
+    addon.requestheaders(sent)
+    assert sent.request.url == "https://proxy.example.com/v2/trusted/a/manifests/1?ns=trusted.example.com"
+
+
+def test_a_flow_that_is_answered_or_dead_is_left_alone(addon: NsInject) -> None:
+    for spoil in ("response", "error", "live"):
+        sent = request("GET", "https://quay.io/v2/a/manifests/1")
+        setattr(sent, spoil, {"response": tutils.tresp(), "error": flow.Error("gone"), "live": False}[spoil])
+        addon.requestheaders(sent)
+        assert sent.request.host == "quay.io"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/", "*", "/v20/x"])
+def test_what_is_no_registry_request_leaves_no_trace(
+    addon: NsInject, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = request("GET", "https://quay.io/")
+    sent.request.path = path
+    with caplog.at_level(logging.INFO, "oci_ns"):
+        addon.requestheaders(sent)
+    assert sent.metadata == {}
+    assert caplog.messages == []
+
+
+def test_one_line_is_logged_for_each_decision(addon: NsInject, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "oci_ns")
+    rows = {
+        ("GET", "https://quay.io/v2/a/manifests/1"): (
+            "GET https://quay.io/v2/a/manifests/1 -> "
+            "http://proxy.example.com:5000/v2/quay/a/manifests/1?ns=quay.io [ns=quay.io, host]"
+        ),
+        ("PUT", "https://quay.io/v2/a/manifests/1"): (
+            "PUT https://quay.io/v2/a/manifests/1 -> https://quay.io/v2/a/manifests/1 [no ns, host]"
+        ),
+        ("GET", "https://elsewhere.net/v2/"): (
+            "GET https://elsewhere.net/v2/ -> https://elsewhere.net/v2/ [no ns, no rule]"
+        ),
+    }
+    for method, url in rows:
+        addon.requestheaders(request(method, url))
+    assert [line for line in caplog.messages if "->" in line] == list(rows.values())
+
+
+def test_a_client_cannot_write_control_characters_into_the_log(
+    addon: NsInject, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "oci_ns")
+    sent = request("GET", "https://elsewhere.net/")
+    sent.request.path = "/v2/a\x1b[31m\r\nb"
+    addon.requestheaders(sent)
+    assert caplog.messages[-1].startswith(r"GET https://elsewhere.net/v2/a\x1b[31m\r\nb -> ")
+
+
+def test_a_log_line_has_a_bounded_length(addon: NsInject, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "oci_ns")
+    addon.requestheaders(request("GET", f"https://quay.io/v2/{'a' * 60_000}/tags/list"))
+    assert len(caplog.messages[-1]) < 2100
+
+
+def test_a_request_line_of_any_bytes_is_decided(addon: NsInject) -> None:
+    for path in (b"/v2/\xff\xfe/manifests/\x80", b"/v2/" + b"a/" * 30_000, b"/v2/%", b"/v2/?ns=\xff&ns=%zz", b"\xff"):
+        sent = request("GET", "https://quay.io/")
+        sent.request.data.path = path
+        addon.requestheaders(sent)
+        assert sent.request.data.path.endswith(path[4:]) or b"ns=" in path
+
+
+def test_start_up_ends_with_one_message_where_the_configuration_does_not_load(
+    mitmproxy: taddons.context, conf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    conf.write_text("[[registry]]\n")
+    mitmproxy.master.addons.add(NsInject())
+    mitmproxy.options.update(ns_registries_conf=str(conf))
+    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert errors == [
+        f"{conf}:1: [[registry]] 1: has neither a location nor a prefix; give it at least a location",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("ns_registries_conf", "/does/not/exist", "/does/not/exist: cannot be read: No such file or directory"),
+        ("ns_default", "not a host", "ns_default must be the host"),
+    ],
+)
+def test_once_running_an_option_that_does_not_load_is_refused_and_the_table_stays(
+    addon: NsInject, mitmproxy: taddons.context, option: str, value: str, reason: str
+) -> None:
+    addon.running()
+    before = addon.table
+    with pytest.raises(exceptions.OptionsError, match=reason):
+        mitmproxy.options.update(**{option: value})
+    assert addon.table.index is before.index
+    assert addon.table.policy == before.policy
+
+
+def test_mitmproxy_is_kept_from_connecting_early(mitmproxy: taddons.context) -> None:
+    mitmproxy.master.addons.add(NsInject())
+    assert (mitmproxy.options.connection_strategy, mitmproxy.options.upstream_cert) == ("lazy", False)
+
+
+def test_mitmproxy_connects_early_where_it_was_told_to_even_by_its_own_default(mitmproxy: taddons.context) -> None:
+    mitmproxy.options.update(connection_strategy="eager", upstream_cert=True)
+    mitmproxy.master.addons.add(NsInject())
+    assert (mitmproxy.options.connection_strategy, mitmproxy.options.upstream_cert) == ("eager", True)

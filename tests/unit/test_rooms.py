@@ -1,0 +1,70 @@
+"""The rooms of the package: which module may know which, and that a bare checkout needs no more than mitmproxy."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+KNOW_MITMPROXY = {"addon", "demo", "options"}
+KNOW_CLICK = {"cli"}
+ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
+
+
+def imports(module: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            if node.module == "oci_ns":
+                found |= {f"oci_ns.{alias.name}" for alias in node.names}
+            else:
+                found.add(node.module or "")
+    return found
+
+
+def reachable(module: str) -> set[str]:
+    seen: set[str] = set()
+    todo = [module]
+    while todo:
+        for name in imports(todo.pop()):
+            neighbour = name.removeprefix("oci_ns.")
+            if name.startswith("oci_ns.") and neighbour not in seen:
+                seen.add(neighbour)
+                todo.append(neighbour)
+    return seen
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_what_its_room_allows(module: str) -> None:
+    others = {name.partition(".")[0] for name in imports(module)} - set(sys.stdlib_module_names) - {"oci_ns"}
+    allowed = {"mitmproxy"} if module in KNOW_MITMPROXY else set()
+    allowed |= {"click"} if module in KNOW_CLICK else set()
+    allowed |= {"tomli"} if module == "conf_files" else set()
+    assert others <= allowed
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_dependencies_point_one_way(module: str) -> None:
+    assert module not in reachable(module)
+
+
+def test_the_rooms_stand_in_order() -> None:
+    for before, after in itertools.pairwise(ORDER):
+        assert after not in reachable(before)
+
+
+def test_the_addon_does_not_need_the_command_line() -> None:
+    assert not (reachable("addon") | reachable("demo")) & KNOW_CLICK
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_begins_by_saying_what_it_knows(module: str) -> None:
+    assert ast.get_docstring(ast.parse((PACKAGE / f"{module}.py").read_text()))

@@ -1,0 +1,277 @@
+"""The rules of the decision beyond the shared vectors, one row each: configuration, request, outcome."""
+
+# The rows below are a table: one line each reads better than wrapped ones.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from oci_ns.conf_files import parse_text
+from oci_ns.explain import image_object, url_object
+from oci_ns.index import RouteIndex
+from oci_ns.options import policy_of
+from oci_ns.routes import RouteTable
+from tests.unit.settings import settings
+
+SHA = "sha256:" + "9f" * 32
+
+
+def registry(prefix: str, *mirrors: str, location: str | None = "", more: str = "") -> str:
+    """A [[registry]] table. Mirrors are `location [namespace] [key=value …]`; no `location` argument: the prefix."""
+    lines = ["[[registry]]", f'prefix = "{prefix}"']
+    if location is not None:
+        lines.append(f'location = "{location or prefix}"')
+    lines += more.split(";")
+    for mirror in mirrors:
+        place, *rest = mirror.split()
+        lines += ["[[registry.mirror]]", f'location = "{place}"']
+        lines += [
+            item if item.startswith(("plain-http=", "pull-from-mirror=")) else f'namespace-proxy = "{item}"'
+            for item in rest
+        ]
+    return "\n".join(lines) + "\n"
+
+
+HUB = registry("docker.io", "proxy.example.com docker.io")
+QUAY = registry("quay.io", "proxy.example.com/quay quay.io")
+COREOS = registry("quay.io/coreos", "proxy.example.com/c quay.io")
+CONFIGS = {
+    "both": HUB + QUAY,
+    "coreos": QUAY + COREOS,
+    "two mirrors": registry("quay.io", "one.example.com/a quay.io", "two.example.com/b quay.io"),
+    "blocked": registry("bad.example.com", "proxy.example.com/bad bad.example.com", more="blocked = true"),
+    "half blocked": registry("docker.io/evil", "proxy.example.com docker.io", more="blocked = true") + HUB,
+    "tagged": registry("quay.io/coreos/etcd:v1", location="pinned.example.com/etcd:v2") + QUAY,
+    "whole repository": registry("quay.io/coreos/etcd", "etcd.example.com/e quay.io"),
+    "no repository": registry("quay.io/coreos/etcd", location="etcd.example.com"),
+    "self": registry("internal.example.net") + registry("*", "proxy.example.com *", location=None),
+    "self with ns": registry("quay.io", more='namespace-proxy = "quay.io"'),
+    "wildcard self": registry("*.example.org", location=None, more='namespace-proxy = "*"'),
+    "wildcard remap": registry("*.example.org", location="flat.example.com/all"),
+    "catch-all": registry("*", "proxy.example.com/any *", location=None),
+    "default": registry("quay.io", "proxy.example.com quay.io") + registry("ghcr.io", "proxy.example.com ghcr.io"),
+    "plain and ns": registry("quay.io", "proxy.example.com/quay.io") + HUB,
+    "digest": registry("quay.io", "proxy.example.com quay.io", more="mirror-by-digest-only = true"),
+    "split": registry(
+        "quay.io", 'd.example.com quay.io pull-from-mirror="digest-only"', 't.example.com quay.io pull-from-mirror="tag-only"'
+    ),
+    "docker alias": registry("index.docker.io", "proxy.example.com docker.io"),
+    "ports": registry("quay.io", "proxy.example.com:80 quay.io plain-http=true"),
+    "443": registry("quay.io", "proxy.example.com:443 quay.io"),
+    "plain http": registry("quay.io", "proxy.example.com:5000 quay.io plain-http=true"),
+    "broken": registry("quay.io", "not!a!host quay.io", "two.example.com quay.io"),
+    "all broken": registry("quay.io", location="not!a!host"),
+    "odd ns": registry("quay.io", "proxy.example.com a&b=c#d"),
+    "other ns": registry("docker.io", "proxy.example.com/hub upstream-hub"),
+    "same host": registry("quay.io/old", location="quay.io/new"),
+}  # fmt: skip
+
+P = "https://proxy.example.com"
+Q = "https://quay.io"
+ROWS = [
+    # -- which requests -----------------------------------------------------------------------------------------
+    ("both", {}, "GET", f"{P}/v2", "rewrite", "docker.io", "location", f"{P}/v2?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v20/", "pass", None, None, f"{P}/v20/"),
+    ("both", {}, "OPTIONS", f"{Q}/v2/a/manifests/1", "pass", None, "host", f"{Q}/v2/a/manifests/1"),
+    ("both", {}, "HEAD", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    # -- names that break the grammar are forwarded -------------------------------------------------------------
+    ("both", {}, "GET", f"{Q}/v2/A/manifests/1", "pass", None, "host", f"{Q}/v2/A/manifests/1"),
+    ("both", {}, "GET", f"{P}/v2/A/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/A/manifests/1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/quay/A/x", "rewrite", "quay.io", "location", f"{P}/v2/quay/A/x?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/%ff/x", "rewrite", "docker.io", "location", f"{P}/v2/%ff/x?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2//", "rewrite", "docker.io", "location", f"{P}/v2//?ns=docker.io"),
+    # -- names of hosts -----------------------------------------------------------------------------------------
+    ("both", {}, "GET", "https://QUAY.io./v2/a/tags/list", "rewrite", "quay.io", "host", f"{P}/v2/quay/a/tags/list?ns=quay.io"),
+    ("both", {}, "GET", "https://quay.io:443/v2/", "rewrite", "quay.io", "host", f"{P}/v2/?ns=quay.io"),
+    ("both", {}, "GET", "http://quay.io/v2/", "rewrite", "quay.io", "host", f"{P}/v2/?ns=quay.io"),
+    ("both", {}, "GET", "https://quay.io:8443/v2/", "pass", None, None, "https://quay.io:8443/v2/"),
+    ("both", {}, "GET", "https://index.docker.io/v2/", "rewrite", "docker.io", "host", f"{P}/v2/?ns=docker.io"),
+    ("docker alias", {}, "GET", "https://registry-1.docker.io/v2/", "rewrite", "docker.io", "host", f"{P}/v2/?ns=docker.io"),
+    ("ports", {}, "GET", "http://proxy.example.com/v2/", "rewrite", "quay.io", "location", "http://proxy.example.com/v2/?ns=quay.io"),
+    ("443", {}, "GET", f"{P}/v2/", "rewrite", "quay.io", "location", f"{P}/v2/?ns=quay.io"),
+    ("443", {}, "GET", f"{Q}/v2/", "rewrite", "quay.io", "host", f"{P}/v2/?ns=quay.io"),
+    # -- query ---------------------------------------------------------------------------------------------------
+    ("both", {}, "GET", f"{Q}/v2/a/manifests/1?ns=quay.io", "rewrite", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("both", {}, "PUT", f"{Q}/v2/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{Q}/v2/a/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay/a/manifests/1?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/quay/a/manifests/1?ns=docker.io"),
+    ("both", {}, "POST", f"{P}/v2/a/blobs/uploads/?ns=quay.io", "rewrite", "quay.io", "query", f"{P}/v2/quay/a/blobs/uploads/?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/a/manifests/1?ns=x&ns=y", "rewrite", "x", "query", f"{P}/v2/a/manifests/1?ns=x"),
+    ("both", {}, "GET", f"{P}/v2/a/manifests/1?ns=&ns=docker.io", "rewrite", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/a/manifests/1?ns=Index.Docker.IO", "rewrite", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/a/manifests/1?n%73=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/1?n%73=docker.io"),
+    ("both", {}, "GET", "https://elsewhere.net/v2/?ns=quay.io", "pass", "quay.io", "query", "https://elsewhere.net/v2/?ns=quay.io"),
+    ("coreos", {}, "GET", f"{P}/v2/c/etcd/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/c/etcd/manifests/1?ns=quay.io"),
+    ("coreos", {}, "GET", f"{P}/v2/coreos/etcd/manifests/1?ns=quay.io", "rewrite", "quay.io", "query", f"{P}/v2/c/etcd/manifests/1?ns=quay.io"),
+    ("two mirrors", {}, "GET", "https://two.example.com/v2/b/x/tags/list?ns=quay.io", "pass", "quay.io", "query", "https://two.example.com/v2/b/x/tags/list?ns=quay.io"),
+    ("two mirrors", {}, "GET", "https://two.example.com/v2/x/tags/list?ns=quay.io", "rewrite", "quay.io", "query", "https://one.example.com/v2/a/x/tags/list?ns=quay.io"),
+    ("two mirrors", {}, "POST", "https://two.example.com/v2/x/blobs/uploads/?ns=quay.io", "rewrite", "quay.io", "query", "https://two.example.com/v2/b/x/blobs/uploads/?ns=quay.io"),
+    ("catch-all", {}, "GET", f"{P}/v2/o/i/manifests/1?ns=ghcr.io", "rewrite", "ghcr.io", "query", f"{P}/v2/any/o/i/manifests/1?ns=ghcr.io"),
+    ("catch-all", {}, "GET", f"{P}/v2/o/i/manifests/1?ns=%0d%0a", "pass", "\r\n", "query", f"{P}/v2/o/i/manifests/1?ns=%0d%0a"),
+    ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/a/manifests/1?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
+    ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/quay/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("both", {"ns_client_namespace": "reject"}, "GET", "https://elsewhere.net/v2/?ns=quay.io", "block", "quay.io", "query", None),
+    ("both", {"ns_client_namespace": "reject"}, "PUT", f"{P}/v2/a/manifests/1?ns=evil.example", "block", "evil.example", "query", None),
+    ("both", {"ns_client_namespace": "override"}, "GET", f"{Q}/v2/a/manifests/1?ns=x&n=1", "rewrite", "quay.io", "host", f"{P}/v2/quay/a/manifests/1?n=1&ns=quay.io"),
+    ("both", {"ns_client_namespace": "override"}, "PUT", f"{Q}/v2/a/manifests/1?ns=x&n=1", "rewrite", None, "host", f"{Q}/v2/a/manifests/1?n=1"),
+    ("default", {"ns_client_namespace": "override"}, "GET", f"{P}/v2/a/manifests/1?ns=evil.example", "rewrite", None, None, f"{P}/v2/a/manifests/1"),
+    ("both", {"ns_client_namespace": "override"}, "GET", "https://elsewhere.net/v2/?ns=x", "pass", None, None, "https://elsewhere.net/v2/?ns=x"),
+    # -- host ----------------------------------------------------------------------------------------------------
+    ("self", {}, "GET", "https://internal.example.net/v2/a/manifests/1", "pass", None, None, "https://internal.example.net/v2/a/manifests/1"),
+    ("self with ns", {}, "GET", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", f"{Q}/v2/a/manifests/1?ns=quay.io"),
+    ("wildcard self", {}, "GET", "https://a.example.org/v2/x/manifests/1", "rewrite", "a.example.org", "host", "https://a.example.org/v2/x/manifests/1?ns=a.example.org"),
+    ("wildcard self", {}, "GET", "https://a.example.org:5000/v2/x/manifests/1", "pass", None, None, "https://a.example.org:5000/v2/x/manifests/1"),
+    ("wildcard remap", {}, "GET", "https://a.example.org/v2/x/manifests/1", "rewrite", None, "host", "https://flat.example.com/v2/all/x/manifests/1"),
+    ("catch-all", {}, "GET", "https://localhost:5000/v2/x/manifests/1", "rewrite", "localhost:5000", "host", f"{P}/v2/any/x/manifests/1?ns=localhost%3A5000"),
+    ("catch-all", {}, "GET", "https://[::1]:5000/v2/", "rewrite", "[::1]:5000", "host", f"{P}/v2/?ns=%5B%3A%3A1%5D%3A5000"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd/manifests/v2"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v3", "rewrite", "quay.io", "host", f"{P}/v2/quay/coreos/etcd/manifests/v3?ns=quay.io"),
+    ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/1", "rewrite", "quay.io", "host", "https://etcd.example.com/v2/e/manifests/1?ns=quay.io"),
+    ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd2/manifests/1", "pass", None, None, f"{Q}/v2/coreos/etcd2/manifests/1"),
+    ("no repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/1", "block", None, "host", None),
+    ("no repository", {}, "GET", f"{Q}/v2/coreos/etcd/x/manifests/1", "rewrite", None, "host", "https://etcd.example.com/v2/x/manifests/1"),
+    ("same host", {}, "GET", f"{Q}/v2/old/x/manifests/1", "rewrite", None, "host", f"{Q}/v2/new/x/manifests/1"),
+    ("same host", {"ns_default": "docker.io"}, "GET", f"{Q}/v2/x/manifests/1", "pass", None, None, f"{Q}/v2/x/manifests/1"),
+    ("broken", {}, "GET", f"{Q}/v2/x/manifests/1", "rewrite", "quay.io", "host", "https://two.example.com/v2/x/manifests/1?ns=quay.io"),
+    ("all broken", {}, "GET", f"{Q}/v2/x/manifests/1", "block", None, "host", None),
+    ("odd ns", {}, "GET", f"{Q}/v2/x/tags/list?n=1", "rewrite", "a&b=c#d", "host", f"{P}/v2/x/tags/list?n=1&ns=a%26b%3Dc%23d"),
+    ("plain http", {}, "GET", f"{Q}/v2/", "rewrite", "quay.io", "host", "http://proxy.example.com:5000/v2/?ns=quay.io"),
+    # -- which mirror admits what ---------------------------------------------------------------------------------
+    ("digest", {}, "GET", f"{Q}/v2/a/blobs/{SHA}", "rewrite", "quay.io", "host", f"{P}/v2/a/blobs/{SHA}?ns=quay.io"),
+    ("digest", {}, "GET", f"{Q}/v2/a/referrers/{SHA}", "rewrite", "quay.io", "host", f"{P}/v2/a/referrers/{SHA}?ns=quay.io"),
+    ("digest", {}, "GET", f"{Q}/v2/a/tags/list", "pass", None, "host", f"{Q}/v2/a/tags/list"),
+    ("digest", {}, "GET", f"{Q}/v2/", "rewrite", "quay.io", "host", f"{P}/v2/?ns=quay.io"),
+    ("split", {}, "GET", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", "https://t.example.com/v2/a/manifests/1?ns=quay.io"),
+    ("split", {}, "GET", f"{Q}/v2/a/manifests/{SHA}", "rewrite", "quay.io", "host", f"https://d.example.com/v2/a/manifests/{SHA}?ns=quay.io"),
+    ("split", {}, "GET", f"{Q}/v2/a/blobs/{SHA}", "rewrite", "quay.io", "host", f"https://d.example.com/v2/a/blobs/{SHA}?ns=quay.io"),
+    ("split", {}, "GET", f"{Q}/v2/a/tags/list", "rewrite", "quay.io", "host", "https://t.example.com/v2/a/tags/list?ns=quay.io"),
+    # -- uploads and other methods --------------------------------------------------------------------------------
+    ("both", {}, "GET", f"{Q}/v2/a/blobs/uploads/1", "pass", None, "host", f"{Q}/v2/a/blobs/uploads/1"),
+    ("both", {}, "PATCH", f"{P}/v2/quay/a/blobs/uploads/1?_state=x", "rewrite", "quay.io", "location", f"{P}/v2/quay/a/blobs/uploads/1?_state=x&ns=quay.io"),
+    ("both", {}, "DELETE", f"{P}/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("two mirrors", {}, "PUT", "https://two.example.com/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", "https://two.example.com/v2/b/a/manifests/1?ns=quay.io"),
+    # -- location and path ----------------------------------------------------------------------------------------
+    ("both", {}, "GET", f"{P}/v2/quay/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/quay/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quayx/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quayx/manifests/1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/quay.io/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quay.io/manifests/1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/index.docker.io/a/manifests/1", "rewrite", "docker.io", "path", f"{P}/v2/a/manifests/1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/ghcr.io/a/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/ghcr.io/a/manifests/1?ns=docker.io"),
+    ("two mirrors", {}, "GET", "https://two.example.com/v2/quay.io/x/manifests/1", "rewrite", "quay.io", "path", "https://one.example.com/v2/a/x/manifests/1?ns=quay.io"),
+    ("two mirrors", {}, "GET", "https://two.example.com/v2/", "pass", None, None, "https://two.example.com/v2/"),
+    ("wildcard remap", {}, "GET", "https://flat.example.com/v2/a.example.org/x/manifests/1", "rewrite", None, "path", "https://flat.example.com/v2/all/x/manifests/1"),
+    ("catch-all", {}, "GET", f"{P}/v2/ghcr.io/o/i/manifests/1", "rewrite", "ghcr.io", "path", f"{P}/v2/any/o/i/manifests/1?ns=ghcr.io"),
+    ("catch-all", {}, "GET", f"{P}/v2/library/nginx/manifests/1", "pass", None, None, f"{P}/v2/library/nginx/manifests/1"),
+    ("plain and ns", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "pass", None, None, f"{P}/v2/quay.io/a/manifests/1"),
+    ("other ns", {}, "GET", f"{P}/v2/hub/library/x/manifests/1", "rewrite", "upstream-hub", "location", f"{P}/v2/hub/library/x/manifests/1?ns=upstream-hub"),
+    ("plain http", {}, "GET", "https://proxy.example.com:5000/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", "http://proxy.example.com:5000/v2/a/manifests/1?ns=quay.io"),
+    # -- default and unresolved -----------------------------------------------------------------------------------
+    ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
+    ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
+    ("default", {"ns_default": "ghcr.io"}, "GET", "https://elsewhere.net/v2/", "pass", None, None, "https://elsewhere.net/v2/"),
+    ("default", {"ns_unresolved": "reject"}, "GET", "https://elsewhere.net/v2/", "block", None, None, None),
+    ("default", {"ns_unresolved": "reject"}, "GET", "https://elsewhere.net/", "pass", None, None, "https://elsewhere.net/"),
+    # -- blocked --------------------------------------------------------------------------------------------------
+    ("blocked", {}, "GET", "https://bad.example.com/v2/", "block", None, "host", None),
+    ("blocked", {}, "PUT", "https://bad.example.com/v2/a/manifests/1", "pass", None, "host", "https://bad.example.com/v2/a/manifests/1"),
+    ("blocked", {}, "GET", f"{P}/v2/bad/a/manifests/1", "block", None, "location", None),
+    ("blocked", {}, "GET", f"{P}/v2/bad/a/manifests/1?ns=bad.example.com", "block", None, "query", None),
+    ("blocked", {}, "GET", f"{P}/v2/bad.example.com/a/manifests/1", "block", None, "path", None),
+    ("half blocked", {}, "GET", "https://docker.io/v2/evil/x/manifests/1", "block", None, "host", None),
+    ("half blocked", {}, "GET", f"{P}/v2/library/x/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/library/x/manifests/1?ns=docker.io"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}: {row[2]} {row[3]}")
+def test_a_request_is_decided(
+    row: tuple[str, dict[str, str], str, str, str, str | None, str | None, str | None],
+) -> None:
+    config, options, method, url, action, namespace, source, upstream = row
+    document = parse_text(Path("registries.conf"), CONFIGS[config].encode())
+    table = RouteTable(RouteIndex(document.registries.values()), policy_of(settings(**options)))
+    assert url_object(table, method, url) == {
+        "url": url,
+        "method": method,
+        "action": action,
+        "namespace": namespace,
+        "source": source,
+        "upstream": upstream,
+    }
+
+
+def index_of(text: str) -> RouteIndex:
+    return RouteIndex(parse_text(Path("registries.conf"), text.encode()).registries.values())
+
+
+def test_a_catch_all_serves_the_images_no_other_prefix_matches() -> None:
+    index = index_of(CONFIGS["self"])
+    assert image_object(index, "ghcr.io/o/i:1") == {
+        "ref": "ghcr.io/o/i:1",
+        "registry": "*",
+        "blocked": False,
+        "sources": [
+            {"reference": "proxy.example.com/o/i:1", "insecure": False, "location": "proxy.example.com", "namespace": "ghcr.io"},
+            {"reference": "ghcr.io/o/i:1", "insecure": False, "location": "", "namespace": None},
+        ],
+    }  # fmt: skip
+    assert image_object(index, "proxy.example.com/o/i:1") == {"ref": "proxy.example.com/o/i:1", "registry": None}
+
+
+def test_a_tag_with_a_digest_is_a_pull_by_digest() -> None:
+    index = index_of(CONFIGS["split"])
+    image = image_object(index, f"quay.io/a:1@{SHA}")
+    assert [source["reference"] for source in image["sources"]] == [f"d.example.com/a:1@{SHA}", f"quay.io/a:1@{SHA}"]
+
+
+def test_a_location_that_leaves_no_repository_is_an_error_for_images() -> None:
+    with pytest.raises(ValueError, match="etcd.example.com"):
+        image_object(index_of(CONFIGS["no repository"]), "quay.io/coreos/etcd:1")
+
+
+def test_what_may_be_rewritten_is_intercepted_and_nothing_else() -> None:
+    index = index_of(CONFIGS["both"] + registry("internal.example.net") + registry("*.example.org", "p.example.com *"))
+    hosts = ("quay.io", "registry-1.docker.io", "proxy.example.com", "a.example.org")
+    assert all(index.may_rewrite("https", host, 443) for host in hosts)
+    others = ("ghcr.io", "auth.docker.io", "internal.example.net", "example.org", "198.51.100.1")
+    assert not any(index.may_rewrite("https", host, 443) for host in others)
+    assert not index.may_rewrite("https", "quay.io", 8443)
+
+
+@pytest.mark.parametrize(
+    ("named", "addressed"),
+    [
+        ("quay.io", ("quay.io", 443)),
+        ("quay.io:443", ("quay.io", 443)),
+        ("unknown.net", ("198.51.100.1", 443)),
+        ("quay.io:8443", ("198.51.100.1", 443)),
+        ("not a host", ("198.51.100.1", 443)),
+        ("", ("198.51.100.1", 443)),
+        (None, ("198.51.100.1", 443)),
+    ],
+)
+def test_the_named_host_counts_where_the_table_knows_it(named: str | None, addressed: tuple[str, int]) -> None:
+    assert RouteTable(index_of(CONFIGS["both"])).addressed_host("https", named, "198.51.100.1", 443) == addressed
+
+
+def test_a_lookup_costs_the_same_for_ten_and_for_a_hundred_thousand_registries() -> None:
+    """Counted in look-ups, not in time: whatever the table holds, the same keys are asked for."""
+
+    def lookups(registries: int) -> int:
+        index = index_of("".join(registry(f"quay.io/a/b/n{i}", f"p{i}.example.com quay.io") for i in range(registries)))
+        counted = 0
+
+        class Counting(dict):  # type: ignore[type-arg]
+            def get(self, key: object, default: object = None) -> object:
+                nonlocal counted
+                counted += 1
+                return super().get(key, default)
+
+        index._prefixes._exact = Counting(index._prefixes._exact)
+        index._locations._locations = Counting(index._locations._locations)
+        decision = RouteTable(index).decide("GET", "https", "quay.io", 443, "/v2/a/b/n7/x/y/manifests/1")
+        assert decision.upstream == "https://p7.example.com/v2/x/y/manifests/1?ns=quay.io"
+        return counted
+
+    assert lookups(10) == lookups(2000) <= 8
