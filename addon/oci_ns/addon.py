@@ -140,6 +140,9 @@ def _apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, i
         request.scheme = decision.scheme
         request.port = decision.port
         request.host = decision.host
+        if flow.server_conn.address == (decision.host, decision.port):
+            # With keep_host_header, mitmproxy would present the name the client asked for to its own destination.
+            flow.server_conn.sni = decision.host
     if decision.rerouted and not (decision.endpoint and decision.endpoint.forward_credentials):
         for name in _CREDENTIALS:
             request.headers.pop(name, None)

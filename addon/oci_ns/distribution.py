@@ -177,13 +177,18 @@ def namespaces_in(query: str | None) -> list[str]:
     ]
 
 
+def _is_spelt_plainly(query: str) -> bool:
+    """Whether the parameter's name is `ns` to the letter: not every proxy decodes the names of parameters."""
+    return query.startswith("ns=") or "&ns=" in query
+
+
 def with_namespace(query: str | None, namespace: str, escaped: str | None = None) -> str:
     """The query with `ns` = `namespace` as its only `ns`; untouched where that is what it says already.
 
     `escaped` is `escape_namespace(namespace)` where the caller has it at hand.
     """
-    if namespaces_in(query) == [namespace]:
-        return query or ""
+    if namespaces_in(query) == [namespace] and query is not None and _is_spelt_plainly(query):
+        return query
     parameter = f"ns={escaped if escaped is not None else escape_namespace(namespace)}"
     rest = without_namespace(query)
     return f"{rest}&{parameter}" if rest else parameter

@@ -102,7 +102,7 @@ ROWS = [
     ("both", {}, "GET", f"{P}/v2/a/manifests/1?ns=x&ns=y", "rewrite", "x", "query", f"{P}/v2/a/manifests/1?ns=x"),
     ("both", {}, "GET", f"{P}/v2/a/manifests/1?ns=&ns=docker.io", "rewrite", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/a/manifests/1?ns=Index.Docker.IO", "rewrite", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
-    ("both", {}, "GET", f"{P}/v2/a/manifests/1?n%73=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/1?n%73=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/a/manifests/1?n%73=docker.io", "rewrite", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
     ("both", {}, "GET", "https://elsewhere.net/v2/?ns=quay.io", "pass", "quay.io", "query", "https://elsewhere.net/v2/?ns=quay.io"),
     ("coreos", {}, "GET", f"{P}/v2/c/etcd/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/c/etcd/manifests/1?ns=quay.io"),
     ("coreos", {}, "GET", f"{P}/v2/coreos/etcd/manifests/1?ns=quay.io", "rewrite", "quay.io", "query", f"{P}/v2/c/etcd/manifests/1?ns=quay.io"),
