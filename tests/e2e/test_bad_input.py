@@ -48,7 +48,7 @@ def status(answer: bytes) -> int | None:
 
 
 CLOSE = b" HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n"
-MALFORMED = {
+MALFORMED: dict[str, tuple[bytes, set[int | None]]] = {
     "no version": (b"GET /v2/\r\n\r\n", {400, None}),
     "no method": (b" /v2/ HTTP/1.1\r\nHost: proxy\r\n\r\n", {400, None}),
     "binary": (b"\x00\x01\x02\x03\xff\xfe\r\n\r\n", {400, None}),

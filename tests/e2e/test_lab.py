@@ -135,8 +135,16 @@ def test_a_daemon_does_not_outlive_who_started_it(tmp_path: Path) -> None:
         "print(daemon.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = run([sys.executable, "-B", "-c", code], cwd=tmp_path, check=False)
-    orphan = Path(f"/proc/{int(killed.stdout)}/cmdline")
-    wait_until(lambda: not orphan.exists() or b"sleep" not in orphan.read_bytes(), "the daemon has ended")
+    orphan = int(killed.stdout)
+
+    def runs() -> bool:
+        try:
+            # It may stay in the process table for a while, but then has no command line any more.
+            return Path(f"/proc/{orphan}/cmdline").read_bytes() != b""
+        except OSError:
+            return False
+
+    wait_until(lambda: not runs(), "the daemon has ended")
 
 
 def test_the_peak_of_memory_outlasts_the_need_for_it(tmp_path: Path) -> None:
@@ -260,7 +268,7 @@ def test_a_client_machine_can_have_names_of_its_own(tmp_path: Path) -> None:
 def test_a_client_machine_comes_from_its_own_address(
     client_machine: ClientMachine, tripwire: Tripwire, curl_factory: CurlFactory
 ) -> None:
-    with pytest.raises(ClientError, match="Empty reply"):
+    with pytest.raises(ClientError, match="Empty reply|reset"):
         curl_factory(Surroundings(machine=client_machine))("http://quay.io/v2/")
     assert [touch.peer[0] for touch in tripwire.touched] == [client_machine.address]
 
@@ -395,7 +403,7 @@ def test_a_namespaced_request_is_recognized() -> None:
     "target", ["/v2/a/b", "/v2/a/b?ns=docker.io", "/v2/a/b?ns=quay.io&ns=quay.io", "/v2/?ns=a&ns=b"]
 )
 def test_a_request_that_is_not_namespaced_is_recognized(target: str) -> None:
-    with pytest.raises(AssertionError, match=r"wanted exactly ns=quay\.io"):
+    with pytest.raises(AssertionError, match=r"wanted (exactly ns=quay\.io|at most one ns)"):
         assert_namespaced([A_REQUEST, replace(A_REQUEST, target=target)], "quay.io")
 
 

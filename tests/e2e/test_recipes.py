@@ -93,12 +93,13 @@ def plain_client(
     containerd_factory: ContainerdFactory,
 ) -> Callable[[], Pull]:
     """A client that pulls from 127.0.0.1 by plain http and knows no proxy and no CA."""
-    return {
+    clients: dict[str, Callable[[], Pull]] = {
         "dockerd": lambda: forgetful_docker(dockerd_factory()),
         "podman": lambda: forgetful_podman(podman_factory(), tls_verify=False),
         "skopeo": lambda: functools.partial(skopeo_factory().digest, tls_verify=False),
         "containerd": lambda: forgetful_containerd(containerd_factory(), plain_http=True),
-    }[request.param]
+    }
+    return clients[request.param]
 
 
 def pulls(pull: Pull, host: str, image: Pushed, nsproxy: NamespaceProxy, namespace: str) -> None:

@@ -25,8 +25,8 @@ _numbers = itertools.count(1)
 class Mitmdump:
     """A running mitmdump.
 
-    ``modes`` are mitmproxy's proxy modes (``regular``, ``transparent``, ``reverse:https://proxy.example.com``, ...); each
-    gets a port of its own, in the same order in ``ports``, unless it names an ``@address:port`` itself.
+    ``modes`` are mitmproxy's proxy modes (``regular``, ``transparent``, ``reverse:https://proxy.example.com``, ...);
+    each gets a port of its own, in the same order in ``ports``, unless it names an ``@address:port`` itself.
     """
 
     def __init__(

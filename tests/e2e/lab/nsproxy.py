@@ -1,7 +1,8 @@
 """Knows the registry proxy: an nginx that chooses a registry by the request's ``ns`` parameter, and what it was asked.
 
 It is what the addon is supposed to talk to, and deliberately strict: apart from the ping ``/v2/`` it refuses every
-request without a namespace it serves. It answers as ``proxy.example.com`` on ports 80 and 5000 (HTTP) and 443 (HTTPS, HTTP/2).
+request without a namespace it serves. It answers as ``proxy.example.com`` on ports 80 and 5000 (HTTP) and 443 (HTTPS,
+HTTP/2).
 """
 
 from __future__ import annotations

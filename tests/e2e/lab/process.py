@@ -71,14 +71,14 @@ def clean_env(home: Path, **variables: str) -> dict[str, str]:
 
 def free_port() -> int:
     """A TCP port that nobody uses on any address of this machine, and that nobody gets by chance."""
-    # Not one the kernel chooses: it would give the same port to an outgoing connection meanwhile. Its range begins here.
+    # Not one the kernel chooses, which may give it to an outgoing connection meanwhile. Its range begins here.
     limit = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for number in _port_numbers:
-        port = _FIRST_PORT + number % (limit - _FIRST_PORT)
+    for _ in range(_FIRST_PORT, limit):
+        port = _FIRST_PORT + next(_port_numbers) % (limit - _FIRST_PORT)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("", port))
             return port
-    raise AssertionError("numbers do not end")
+    raise AssertionError("all ports are in use")
 
 
 def listens(port: int, address: str = "0.0.0.0") -> bool:
