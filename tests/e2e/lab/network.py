@@ -192,7 +192,7 @@ class ClientMachine:
     def __init__(
         self, directory: Path, *, hosts: Mapping[str, str] | None = None, led_to_gateway: Sequence[str] = ()
     ) -> None:
-        """``hosts`` are names that mean something else here than on the gateway, ``led_to_gateway`` mean the gateway."""
+        """``hosts`` are names that mean something else here than on the gateway; ``led_to_gateway`` lead to it."""
         number = next(_numbers)
         subnet = f"10.77.{number % 256}"
         self.interface = f"lab{number}"
