@@ -1,0 +1,68 @@
+"""One HTTP exchange that the addon makes itself: what is asked, what is answered, and how it can fail.
+
+Only the shapes; who carries them over a network is in `client`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from oci_ns.decision import url_of
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""HTTP header fields in order, each a name and a value as they stand on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request. `host` is a DNS name or an IP address (IPv6 without brackets), `target` is path and query.
+
+    `fields` are sent as they are; Host and Content-Length are added where they are missing. `authority` is the Host to
+    send where it is not the one connected to ('' otherwise).
+    """
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    target: str
+    fields: Fields = ()
+    body: bytes = b""
+    authority: str = ""
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        return url_of(self.scheme, self.host, self.port, self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response, its body read to the end and as it came over the wire (its Content-Encoding undone by nobody)."""
+
+    status: int
+    reason: str
+    fields: Fields
+    body: bytes
+
+    def field(self, name: str) -> str | None:
+        """The first field of that name, in any case; None where there is none."""
+        return next(iter(self.all_fields(name)), None)
+
+    def all_fields(self, name: str) -> list[str]:
+        """Every field of that name, in any case."""
+        wanted = name.lower().encode()
+        return [value.decode("latin-1") for key, value in self.fields if key.lower() == wanted]
+
+
+class FetchError(Exception):
+    """No answer. Its text says why, in words that may be shown to a client: no secret, one line."""
+
+
+class Fetch(Protocol):
+    """Whoever carries a request to where it says and brings the answer. Redirects are not followed."""
+
+    async def __call__(self, outgoing: Outgoing) -> Answer:
+        """Raises FetchError where no complete answer came."""
+        ...
