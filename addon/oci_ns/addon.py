@@ -7,40 +7,38 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from oci_ns import options
+from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources, load
-from oci_ns.decision import Action, Decision, Policy, url_of
-from oci_ns.distribution import Operation
+from oci_ns.decision import Policy
+from oci_ns.endpoints import Carrier
+from oci_ns.forwarding import Forwarding
 from oci_ns.index import RouteIndex
-from oci_ns.log_line import decision_line
+from oci_ns.network import network_of
 from oci_ns.problems import ConfigurationError
 from oci_ns.routes import RouteTable
-from oci_ns.spec_error import SpecError
+from oci_ns.selection import Selection
 
 logger = logging.getLogger(__name__)
-
-METADATA = "ns_inject"
-"""The key in `flow.metadata`: a dictionary of `addressed` and `upstream` (URLs), `namespace`, `source`, `operation`."""
 
 # With these, no connection to the source registry is opened for a request that will not go there: by default mitmproxy
 # connects before it reads the request, and asks the origin for its certificate.
 _QUIET_DEFAULTS = {"connection_strategy": "lazy", "upstream_cert": False}
 
-_CREDENTIALS = ("authorization", "cookie")
-_STREAMED_STATUS = frozenset({200, 206})
-
 
 class NsInject:
     """Rewrites `/v2` requests so that they reach the configured endpoint with its `ns`."""
 
-    def __init__(self) -> None:
+    def __init__(self, carrier: Carrier | None = None) -> None:
+        """`carrier` makes the addon's own exchanges, in place of an HTTP client with mitmproxy's settings."""
         self.table = RouteTable()
+        self.forwarding = Forwarding(Selection(carrier or HttpClient(lambda: network_of(ctx.options))))
         self._running = False
 
     def load(self, loader: Loader) -> None:
@@ -60,6 +58,7 @@ class NsInject:
                 self._read_files()
             if (options.SOURCE_OPTIONS | options.POLICY_OPTIONS) & set(updated):
                 self.table = RouteTable(self.table.index, _policy())
+            self.forwarding.selection.memory.ttl = ctx.options.ns_remember
         except (ConfigurationError, ValueError) as error:
             if self._running:
                 raise exceptions.OptionsError(str(error)) from error
@@ -84,34 +83,27 @@ class NsInject:
         if host is None or not self.table.index.may_rewrite("https", host, address[1] if address else None):
             data.ignore_connection = True
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
+    def requestheaders(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Decide, before the head of a streamed upload leaves."""
-        request = flow.request
         if flow.response or flow.error or not flow.live:
-            return
-        if not self._is_decided(flow):
-            host, port = self.table.addressed_host(request.scheme, request.host_header, request.host, request.port)
-            decision = self.table.decide(request.method, request.scheme, host, port, request.path)
-            if decision.operation is None:
-                return
-            addressed = url_of(request.scheme, host, port, request.path)
-            logger.info("%s", decision_line(request.method, addressed, decision))
-            _apply(flow, decision, (request.scheme, host, port))
-            _remember(flow, decision, addressed)
-        if _operation(flow) == Operation.UPLOAD.value and flow.response is None:
-            request.stream = True
-
-    @staticmethod
-    def _is_decided(flow: http.HTTPFlow) -> bool:
-        """Whether this is a replay of what a decision made, which must not be decided again."""
-        remembered = flow.metadata.get(METADATA)
-        return isinstance(remembered, dict) and remembered.get("upstream") == flow.request.url
+            return None
+        return self.forwarding.request(self.table, flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Blobs are passed on as they come; what a person may want to read is kept."""
-        response = flow.response
-        if response is not None and _operation(flow) == Operation.BLOB.value:
-            response.stream = response.stream or response.status_code in _STREAMED_STATUS
+        """See the answer's head before its body."""
+        self.forwarding.response_head(flow)
+
+    def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
+        """See the whole answer."""
+        return self.forwarding.response(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """See that there is no answer."""
+        self.forwarding.failed(flow)
+
+    async def done(self) -> None:
+        """End what goes on in the background."""
+        await self.forwarding.selection.endpoints.close()
 
 
 def _policy() -> Policy:
@@ -121,45 +113,3 @@ def _policy() -> Policy:
 def _is_unset(manager: optmanager.OptManager, name: str) -> bool:
     """Whether nobody chose a value: not even the default, which `has_changed` cannot tell from no choice."""
     return name in manager and manager._options[name].value is optmanager.unset
-
-
-def _operation(flow: http.HTTPFlow) -> str | None:
-    remembered = flow.metadata.get(METADATA)
-    return remembered.get("operation") if isinstance(remembered, dict) else None
-
-
-def _apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
-    request = flow.request
-    if decision.error is not None:
-        flow.response = error_response(decision.error, request.method)
-        return
-    if decision.action is Action.PASS:
-        return
-    if (decision.scheme, decision.host, decision.port) != addressed:
-        # The host's setter writes Host and :authority, with the port where the scheme does not imply it.
-        request.scheme = decision.scheme
-        request.port = decision.port
-        request.host = decision.host
-        if flow.server_conn.address == (decision.host, decision.port):
-            # With keep_host_header, mitmproxy would present the name the client asked for to its own destination.
-            flow.server_conn.sni = decision.host
-    if decision.rerouted and not (decision.endpoint and decision.endpoint.forward_credentials):
-        for name in _CREDENTIALS:
-            request.headers.pop(name, None)
-    request.path = decision.target
-
-
-def _remember(flow: http.HTTPFlow, decision: Decision, addressed: str) -> None:
-    flow.metadata[METADATA] = {
-        "addressed": addressed,
-        "upstream": flow.request.url if decision.error is None else None,
-        "namespace": decision.namespace,
-        "source": decision.source.value if decision.source is not None else None,
-        "operation": decision.operation.value if decision.operation is not None else None,
-    }
-
-
-def error_response(error: SpecError, method: str) -> http.Response:
-    """The error as the distribution-spec wants it; a HEAD gets the head alone."""
-    headers = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
-    return http.Response.make(error.status, b"" if method == "HEAD" else error.body(), headers)

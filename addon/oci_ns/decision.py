@@ -54,12 +54,30 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What a pull is about: the source registry (its name in normal form), the repository, and `@digest` or `:tag`.
+
+    The repository is '' for a ping or catalog, the reference '' where there is none.
+    """
+
+    registry: str
+    repository: str
+    reference: str
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.repository}{self.reference}" if self.repository else self.registry
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The outcome for one request.
 
     `namespace` is the `ns` in force (None: none). `scheme`, `host`, `port` and `target` say where the request goes;
     `rerouted` says that this is another registry than the client addressed. `error` is set where `action` is BLOCK.
     `operation` is None for what is not below `/v2`.
+
+    A pull that a registry's endpoints serve has a `subject`, and `alternatives`: the same for each further endpoint, in
+    order, to be tried where this one cannot be reached or does not have it.
     """
 
     action: Action
@@ -74,6 +92,18 @@ class Decision:
     registry: Registry | None = None
     error: SpecError | None = None
     operation: Operation | None = None
+    subject: Subject | None = None
+    alternatives: tuple[Decision, ...] = ()
+
+    @property
+    def keeps_credentials(self) -> bool:
+        """Whether the client's Authorization goes along: it is meant for that host, or the endpoint may have it."""
+        return not self.rerouted or (self.endpoint is not None and self.endpoint.forward_credentials)
+
+    @property
+    def place(self) -> str:
+        """The endpoint as its configuration names it, else the host."""
+        return (self.endpoint.location if self.endpoint is not None else "") or self.host
 
     @property
     def upstream(self) -> str | None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from oci_ns.addon import error_response
 from oci_ns.distribution import Operation, Target, namespaces_in, parse
+from oci_ns.exchanges import error_response
 from oci_ns.reference import canonical_registry
 from oci_ns.spec_error import SpecError
 

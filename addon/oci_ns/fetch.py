@@ -18,8 +18,8 @@ Fields = tuple[tuple[bytes, bytes], ...]
 class Outgoing:
     """A request. `host` is a DNS name or an IP address (IPv6 without brackets), `target` is path and query.
 
-    `fields` are sent as they are; Host and Content-Length are added where they are missing. `authority` is the Host to
-    send where it is not the one connected to ('' otherwise).
+    `fields` are sent as they are; Host and Content-Length are added where they are missing. `connect_to` is the address
+    (host and port) to connect to where it is not that of the URL. `insecure` leaves the certificate unverified.
     """
 
     method: str
@@ -29,12 +29,18 @@ class Outgoing:
     target: str
     fields: Fields = ()
     body: bytes = b""
-    authority: str = ""
+    connect_to: tuple[str, int] | None = None
+    insecure: bool = False
 
     @property
     def url(self) -> str:
         """The whole URL."""
         return url_of(self.scheme, self.host, self.port, self.target)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to connect to."""
+        return self.connect_to or (self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,14 @@ class Answer:
 
 class FetchError(Exception):
     """No answer. Its text says why, in words that may be shown to a client: no secret, one line."""
+
+
+class UnreachableError(FetchError):
+    """No connection, or no TLS on it: nothing was asked."""
+
+
+class NoTlsError(UnreachableError):
+    """A connection was made (or refused), and whoever is there does not speak TLS."""
 
 
 class Fetch(Protocol):

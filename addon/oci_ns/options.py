@@ -69,6 +69,25 @@ def declare(loader: Loader) -> None:
         "reject: answer 404, so that nothing passes that registries.conf does not cover.",
         choices=[choice.value for choice in Unresolved],
     )
+    loader.add_option(
+        "ns_connect_timeout",
+        int,
+        5,
+        "Seconds to connect to an endpoint, TLS included, before the next one of the registry is tried.",
+    )
+    loader.add_option(
+        "ns_response_timeout",
+        int,
+        30,
+        "Seconds an endpoint may take to answer before the next one of the registry is tried. A pull-through cache "
+        "that fetches an image for the first time takes as long as its source does.",
+    )
+    loader.add_option(
+        "ns_remember",
+        int,
+        60,
+        "Seconds for which the endpoint that served a repository is used without trying those before it again.",
+    )
 
 
 def policy_of(options: Options) -> Policy:

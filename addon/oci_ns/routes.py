@@ -6,9 +6,10 @@ Sources: OCI distribution-spec, "Registry Proxying"; containers-registries.conf(
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Unresolved
+from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Subject, Unresolved
 from oci_ns.distribution import (
     Operation,
     join,
@@ -200,38 +201,54 @@ class RouteTable:
         return request.keep(source, None, self._own_query(request), found.route)
 
     def _pull(self, request: Request, source: Source, found: Found) -> Decision:
-        """The first of the registry's endpoints that admits the reference."""
+        """The first of the registry's endpoints that admits the reference, and the further ones as alternatives."""
         registry = found.route.registry
         if registry.blocked:
             return self._blocked(request, source, found.source_host, found.route)
+        decisions = [
+            decision
+            for hop in self._admitted(request, found.route)
+            if (decision := self._send(request, source, found, hop)) is not None
+        ]
+        # Who addressed a registry proxy is sent to the source registry itself only where no proxy serves the pull.
+        if not decisions or request.addressed == found.source_host or not found.route.primary_is_source:
+            primary = self._to_primary(request, source, found)
+            if primary is not None:
+                decisions.append(primary)
+        if not decisions:
+            message = f"no location of prefix {registry.prefix} can serve {found.source_host}/{request.target.scope}"
+            return request.block(
+                source, SpecError(404, "NAME_UNKNOWN", message, str(registry.origin)), route=found.route
+            )
+        subject = Subject(found.source_host, request.target.scope, request.target.suffix)
+        first, *others = decisions
+        return replace(first, subject=subject, alternatives=tuple(others))
+
+    @staticmethod
+    def _admitted(request: Request, route: Route) -> Iterator[Hop]:
+        """The mirrors that serve this pull, in order."""
         target = request.target
-        admitted = admitted_mirrors(
-            registry,
+        hops = {id(hop.endpoint): hop for hop in route.mirrors}
+        for endpoint in admitted_mirrors(
+            route.registry,
             digested=target.is_digested,
             either=target.operation in (Operation.BLOB, Operation.PING, Operation.CATALOG),
-        )
-        hops = {id(hop.endpoint): hop for hop in found.route.mirrors}
-        for endpoint in admitted:
+        ):
             hop = hops.get(id(endpoint))
-            decision = self._send(request, source, found, hop) if hop is not None else None
-            if decision is not None:
-                return decision
-        return self._to_primary(request, source, found)
+            if hop is not None:
+                yield hop
 
-    def _to_primary(self, request: Request, source: Source, found: Found) -> Decision:
+    def _to_primary(self, request: Request, source: Source, found: Found) -> Decision | None:
+        """The request at the registry's own location; None where location and repository leave no repository there."""
         route = found.route
         primary = route.registry.primary
-        if route.primary_is_source and request.addressed == found.source_host and primary.namespace is None:
-            return request.keep(source, None, self._own_query(request), route)
+        itself = route.primary_is_source and request.addressed == found.source_host and primary.namespace is None
+        if itself and not (primary.plain_http and request.scheme != "http"):
+            return replace(request.keep(source, None, self._own_query(request), route), endpoint=primary)
         hop = route.primary
         if not primary.location:
             hop = hop_of(replace(primary, location=found.source_host), found.source_host)
-        decision = self._send(request, source, found, hop) if hop is not None else None
-        if decision is not None:
-            return decision
-        message = f"no location of prefix {route.registry.prefix} can serve {found.source_host}/{request.target.scope}"
-        error = SpecError(404, "NAME_UNKNOWN", message, str(route.registry.origin))
-        return request.block(source, error, route=route)
+        return self._send(request, source, found, hop) if hop is not None else None
 
     def _send(self, request: Request, source: Source, found: Found, hop: Hop) -> Decision | None:
         """Send the request to the endpoint; None where location and repository leave no repository there."""

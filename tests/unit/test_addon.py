@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from mitmproxy import exceptions, flow, http
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons, tflow, tutils
 
-from oci_ns.addon import METADATA, NsInject
+from oci_ns.addon import NsInject
+from oci_ns.fetch import Answer, Outgoing
+from oci_ns.forwarding import METADATA
 from tests.unit.test_distribution import SHA
 
 CONF = """
@@ -39,6 +42,23 @@ blocked = true
 """
 
 
+class Registries:
+    """Every endpoint is there, has every image, and says so with its own URL."""
+
+    async def fetch(self, outgoing: Outgoing) -> Answer:
+        return Answer(200, "OK", ((b"X-Asked", outgoing.url.encode()),), b"{}")
+
+    async def connect(self, outgoing: Outgoing) -> None:
+        assert outgoing
+
+
+def requestheaders(addon: NsInject, sent: http.HTTPFlow) -> None:
+    """As mitmproxy calls it."""
+    to_await = addon.requestheaders(sent)
+    if to_await is not None:
+        asyncio.run(to_await)
+
+
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
     path = tmp_path / "registries.conf"
@@ -54,7 +74,7 @@ def mitmproxy() -> Iterator[taddons.context]:
 
 @pytest.fixture
 def addon(mitmproxy: taddons.context, conf: Path) -> NsInject:
-    loaded = NsInject()
+    loaded = NsInject(Registries())
     mitmproxy.master.addons.add(loaded)
     mitmproxy.options.update(ns_registries_conf=str(conf))
     return loaded
@@ -72,7 +92,7 @@ def request(method: str, url: str, **headers: str) -> http.HTTPFlow:
 
 def test_a_rerouted_request_names_the_endpoint(addon: NsInject) -> None:
     sent = request("GET", "https://quay.io/v2/coreos/etcd/manifests/v3?x=%2F")
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     assert sent.request.url == "http://proxy.example.com:5000/v2/quay/coreos/etcd/manifests/v3?x=%2F&ns=quay.io"
     assert sent.request.headers["Host"] == "proxy.example.com:5000"
     assert sent.metadata[METADATA] == {
@@ -89,14 +109,14 @@ def test_over_http_2_the_authority_names_the_endpoint(addon: NsInject) -> None:
     del sent.request.headers["Host"]
     sent.request.authority = "quay.io"
     sent.request.http_version = "HTTP/2.0"
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     assert sent.request.authority == "proxy.example.com:5000"
     assert sent.request.host_header == "proxy.example.com:5000"
 
 
 def test_a_request_to_the_endpoint_keeps_its_connection(addon: NsInject) -> None:
     sent = request("GET", "http://198.51.100.7:5000/v2/quay/a/tags/list", host="proxy.example.com:5000")
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     assert (sent.request.host, sent.request.port) == ("198.51.100.7", 5000)
     assert sent.request.headers["Host"] == "proxy.example.com:5000"
     assert sent.request.path == "/v2/quay/a/tags/list?ns=quay.io"
@@ -114,7 +134,7 @@ def test_a_request_to_the_endpoint_keeps_its_connection(addon: NsInject) -> None
 )
 def test_credentials_reach_only_whom_they_were_meant_for(addon: NsInject, url: str, kept: bool) -> None:
     sent = request("GET", url, authorization="Basic c2VjcmV0", cookie="session=secret")
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     assert ("authorization" in sent.request.headers) is kept
     assert ("cookie" in sent.request.headers) is kept
 
@@ -122,7 +142,7 @@ def test_credentials_reach_only_whom_they_were_meant_for(addon: NsInject, url: s
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_blocked_pull_is_answered_with_the_specs_error(addon: NsInject, method: str) -> None:
     sent = request(method, "https://bad.example.com/v2/a/manifests/1")
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     assert sent.response is not None
     assert sent.response.status_code == 403
     assert sent.response.headers["Content-Type"] == "application/json"
@@ -148,7 +168,7 @@ def test_an_uploads_body_streams_and_a_manifests_does_not(
     addon: NsInject, method: str, path: str, request_streams: bool
 ) -> None:
     sent = request(method, f"http://proxy.example.com:5000{path}")
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     assert bool(sent.request.stream) is request_streams
 
 
@@ -167,7 +187,7 @@ def test_an_uploads_body_streams_and_a_manifests_does_not(
 )
 def test_a_blobs_body_streams_and_nothing_elses(addon: NsInject, path: str, status: int, streams: bool) -> None:
     sent = request("GET", f"http://proxy.example.com:5000{path}")
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     sent.response = tutils.tresp(status_code=status)
     addon.responseheaders(sent)
     assert bool(sent.response.stream) is streams
@@ -184,20 +204,20 @@ def test_a_blobs_body_streams_and_nothing_elses(addon: NsInject, path: str, stat
 )
 def test_a_replayed_flow_is_not_decided_twice(addon: NsInject, url: str) -> None:
     sent = request("GET", url)
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     once = sent.request.url
     replayed = flow.Flow.from_state(sent.get_state())
     assert isinstance(replayed, http.HTTPFlow)
     replayed.live, replayed.response = True, None
-    addon.requestheaders(replayed)
+    requestheaders(addon, replayed)
     assert replayed.request.url == once
 
 
 def test_a_replay_that_was_edited_is_decided_anew(addon: NsInject) -> None:
     sent = request("GET", "https://quay.io/v2/a/manifests/1")
-    addon.requestheaders(sent)
-    sent.request.url = "https://trusted.example.com/v2/a/manifests/1"
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
+    sent.request.url, sent.response = "https://trusted.example.com/v2/a/manifests/1", None
+    requestheaders(addon, sent)
     assert sent.request.url == "https://proxy.example.com/v2/trusted/a/manifests/1?ns=trusted.example.com"
 
 
@@ -205,7 +225,7 @@ def test_a_flow_that_is_answered_or_dead_is_left_alone(addon: NsInject) -> None:
     for spoil in ("response", "error", "live"):
         sent = request("GET", "https://quay.io/v2/a/manifests/1")
         setattr(sent, spoil, {"response": tutils.tresp(), "error": flow.Error("gone"), "live": False}[spoil])
-        addon.requestheaders(sent)
+        requestheaders(addon, sent)
         assert sent.request.host == "quay.io"
 
 
@@ -216,7 +236,7 @@ def test_what_is_no_registry_request_leaves_no_trace(
     sent = request("GET", "https://quay.io/")
     sent.request.path = path
     with caplog.at_level(logging.INFO, "oci_ns"):
-        addon.requestheaders(sent)
+        requestheaders(addon, sent)
     assert sent.metadata == {}
     assert caplog.messages == []
 
@@ -236,7 +256,7 @@ def test_one_line_is_logged_for_each_decision(addon: NsInject, caplog: pytest.Lo
         ),
     }
     for method, url in rows:
-        addon.requestheaders(request(method, url))
+        requestheaders(addon, request(method, url))
     assert [line for line in caplog.messages if "->" in line] == list(rows.values())
 
 
@@ -246,13 +266,13 @@ def test_a_client_cannot_write_control_characters_into_the_log(
     caplog.set_level(logging.INFO, "oci_ns")
     sent = request("GET", "https://elsewhere.net/")
     sent.request.path = "/v2/a\x1b[31m\r\nb"
-    addon.requestheaders(sent)
+    requestheaders(addon, sent)
     assert caplog.messages[-1].startswith(r"GET https://elsewhere.net/v2/a\x1b[31m\r\nb -> ")
 
 
 def test_a_log_line_has_a_bounded_length(addon: NsInject, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "oci_ns")
-    addon.requestheaders(request("GET", f"https://quay.io/v2/{'a' * 60_000}/tags/list"))
+    requestheaders(addon, request("GET", f"https://quay.io/v2/{'a' * 60_000}/tags/list"))
     assert len(caplog.messages[-1]) < 2100
 
 
@@ -260,7 +280,7 @@ def test_a_request_line_of_any_bytes_is_decided(addon: NsInject) -> None:
     for path in (b"/v2/\xff\xfe/manifests/\x80", b"/v2/" + b"a/" * 30_000, b"/v2/%", b"/v2/?ns=\xff&ns=%zz", b"\xff"):
         sent = request("GET", "https://quay.io/")
         sent.request.data.path = path
-        addon.requestheaders(sent)
+        requestheaders(addon, sent)
         assert sent.request.data.path.endswith(path[4:]) or b"ns=" in path
 
 

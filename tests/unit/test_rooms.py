@@ -11,8 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
-KNOW_MITMPROXY = {"addon", "demo", "options"}
+KNOW_MITMPROXY = {"addon", "demo", "exchanges", "forwarding", "network", "options"}
 KNOW_CLICK = {"cli"}
+ALSO_KNOW = {"conf_files": {"tomli"}, "client": {"h11"}, "network": {"certifi"}}
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
 
 
@@ -47,7 +48,7 @@ def test_a_module_imports_what_its_room_allows(module: str) -> None:
     others = {name.partition(".")[0] for name in imports(module)} - set(sys.stdlib_module_names) - {"oci_ns"}
     allowed = {"mitmproxy"} if module in KNOW_MITMPROXY else set()
     allowed |= {"click"} if module in KNOW_CLICK else set()
-    allowed |= {"tomli"} if module == "conf_files" else set()
+    allowed |= ALSO_KNOW.get(module, set())
     assert others <= allowed
 
 

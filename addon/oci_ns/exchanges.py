@@ -1,0 +1,111 @@
+"""mitmproxy's requests and responses as the addon's own exchanges have them (`fetch`), and back.
+
+Knows which header fields travel; nothing of what is decided.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from mitmproxy import http
+
+from oci_ns.decision import Decision
+from oci_ns.fetch import Answer, Fields, Outgoing
+from oci_ns.spec_error import SpecError
+
+CREDENTIALS = ("authorization", "cookie")
+
+# They are between two neighbours (RFC 9110, section 7.6.1), or about a body that is not sent.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+    }
+    | {b"transfer-encoding", b"upgrade", b"expect"}
+)
+_CREDENTIALS = frozenset(name.encode() for name in CREDENTIALS)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A client's request as it came: what it addressed, and the address it is connected to itself."""
+
+    method: str
+    fields: Fields
+    addressed: tuple[str, str, int]
+    """Scheme, host and port."""
+    destination: tuple[str, int]
+
+    def outgoing(self, decision: Decision) -> Outgoing:
+        """The same request as it goes to where the decision says."""
+        there = (decision.scheme, decision.host, decision.port)
+        dropped = _HOP_BY_HOP if decision.keeps_credentials else _HOP_BY_HOP | _CREDENTIALS
+        if there != self.addressed:
+            dropped |= {b"host"}
+        return Outgoing(
+            method=self.method,
+            scheme=decision.scheme,
+            host=decision.host,
+            port=decision.port,
+            target=decision.target,
+            fields=tuple(field for field in self.fields if field[0].lower() not in dropped),
+            connect_to=self.destination if there == self.addressed else None,
+            insecure=decision.endpoint is not None and decision.endpoint.insecure,
+        )
+
+
+def origin_of(request: http.Request, addressed: tuple[str, str, int]) -> Origin:
+    """The request before anything is changed in it."""
+    return Origin(request.method, request.headers.fields, addressed, (request.host, request.port))
+
+
+def has_body(request: http.Request) -> bool:
+    """Whether the request, of which only the head is there, has a body."""
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+
+
+def response_of(answer: Answer, method: str) -> http.Response:
+    """The answer as mitmproxy passes it on."""
+    fields = [(name, value) for name, value in answer.fields if name.lower() not in _HOP_BY_HOP]
+    if method != "HEAD":
+        fields = [(name, value) for name, value in fields if name.lower() != b"content-length"]
+        fields.append((b"Content-Length", str(len(answer.body)).encode()))
+    now = time.time()
+    return http.Response(
+        http_version=b"HTTP/1.1",
+        status_code=answer.status,
+        reason=answer.reason.encode("latin-1", "replace"),
+        headers=http.Headers(fields),
+        content=answer.body,
+        trailers=None,
+        timestamp_start=now,
+        timestamp_end=now,
+    )
+
+
+def error_response(error: SpecError, method: str) -> http.Response:
+    """The error as the distribution-spec wants it; a HEAD gets the head alone.
+
+    Clients built on distribution's own library (Docker, Podman, skopeo) show no body of a 5xx, but the status line: the
+    message stands there, too.
+    """
+    headers = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
+    response = http.Response.make(error.status, b"" if method == "HEAD" else error.body(), headers)
+    if error.status >= 500:
+        response.reason = _reason_phrase(error.message)
+    return response
+
+
+_REASON_MAX = 500
+
+
+def _reason_phrase(text: str) -> str:
+    """The text as it may stand in a status line (RFC 9112, section 4: visible characters and spaces)."""
+    shown = "".join(character if " " <= character <= "~" else "?" for character in text)
+    return shown if len(shown) <= _REASON_MAX else f"{shown[:_REASON_MAX]}..."

@@ -1,0 +1,181 @@
+"""A flow on its way: shaped as decided, sent to the endpoint that serves it, and looked at again when the answer comes.
+
+Translates between mitmproxy's flows and the selection of endpoints; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http
+
+from oci_ns.decision import Action, Decision, url_of
+from oci_ns.distribution import Operation
+from oci_ns.exchanges import CREDENTIALS, Origin, error_response, has_body, origin_of, response_of
+from oci_ns.log_line import decision_line, printable
+from oci_ns.routes import RouteTable
+from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over
+
+logger = logging.getLogger(__name__)
+
+METADATA = "ns_inject"
+"""The key in `flow.metadata`: a dictionary of `addressed` and `upstream` (URLs), `namespace`, `source`, `operation`."""
+
+_STREAMED_STATUS = frozenset({200, 206})
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """A pull that mitmproxy carries to its endpoint: the decision with all its candidates, and the one chosen."""
+
+    decision: Decision
+    chosen: Decision
+    origin: Origin
+
+
+class Forwarding:
+    """What happens to flows between the client's request and the answer it gets."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self._carried: WeakKeyDictionary[http.HTTPFlow, _Carried] = WeakKeyDictionary()
+
+    def request(self, table: RouteTable, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
+        """Decide by the table, and shape the flow; where endpoints have to be asked first, that is to be awaited."""
+        request = flow.request
+        if _is_decided(flow):
+            request.stream = request.stream or _operation(flow) == Operation.UPLOAD.value
+            return None
+        host, port = table.addressed_host(request.scheme, request.host_header, request.host, request.port)
+        decision = table.decide(request.method, request.scheme, host, port, request.path)
+        if decision.operation is None:
+            return None
+        origin = origin_of(request, (request.scheme, host, port))
+        if decision.subject is not None:
+            settled = self.selection.settled(decision)
+            if settled is None:
+                return self._select(flow, origin, decision)
+            self._carry_out(flow, origin, decision, settled)
+            return None
+        self._carry_out(flow, origin, decision, None)
+        if decision.operation is Operation.UPLOAD and flow.response is None:
+            request.stream = True
+        return None
+
+    async def _select(self, flow: http.HTTPFlow, origin: Origin, decision: Decision) -> None:
+        whole = decision.operation is not Operation.BLOB and not has_body(flow.request)
+        try:
+            selected = await self.selection.select(decision, origin.outgoing, whole=whole)
+        except NoEndpointError as error:
+            blocked = replace(decision, action=Action.BLOCK, namespace=None, error=error.spec_error, alternatives=())
+            self._carry_out(flow, origin, blocked, None)
+        else:
+            self._carry_out(flow, origin, decision, selected)
+
+    def _carry_out(self, flow: http.HTTPFlow, origin: Origin, decision: Decision, selected: Selected | None) -> None:
+        """Shape the flow as decided."""
+        sent = selected.sent if selected is not None else decision
+        addressed = url_of(*origin.addressed, flow.request.path)
+        _log_rejections(decision, selected)
+        logger.info("%s", decision_line(origin.method, addressed, sent))
+        _apply(flow, sent, origin.addressed)
+        _remember(flow, sent, addressed)
+        if selected is None:
+            return
+        if selected.answer is not None:
+            flow.response = response_of(selected.answer, origin.method)
+        else:
+            self._carried[flow] = _Carried(decision, selected.decision, origin)
+
+    def response_head(self, flow: http.HTTPFlow) -> None:
+        """Blobs are passed on as they come; what a person may want to read is kept."""
+        response = flow.response
+        if response is None:
+            return
+        carried = self._carried.get(flow)
+        if carried is not None:
+            self.selection.answered(carried.decision, carried.chosen, response.status_code)
+        if _operation(flow) == Operation.BLOB.value:
+            response.stream = response.stream or response.status_code in _STREAMED_STATUS
+
+    def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
+        """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
+        carried = self._carried.pop(flow, None)
+        response = flow.response
+        if carried is None or response is None or not carried.decision.alternatives or has_body(flow.request):
+            return None
+        if carried.decision.operation is Operation.BLOB or not is_passed_over(
+            carried.decision.operation, response.status_code
+        ):
+            return None
+        return self._ask_others(flow, carried, response)
+
+    async def _ask_others(self, flow: http.HTTPFlow, carried: _Carried, response: http.Response) -> None:
+        reason = f"{response.status_code} {response.reason}".strip()
+        failed = Rejection(carried.chosen, reason, response.status_code)
+        origin = carried.origin
+        try:
+            selected = await self.selection.after(carried.decision, failed, origin.outgoing)
+        except NoEndpointError as error:
+            flow.response = error_response(error.spec_error, origin.method)
+            logger.warning("%s", printable(error.spec_error.message))
+            return
+        _log_rejections(carried.decision, selected)
+        if selected.answer is not None:
+            flow.response = response_of(selected.answer, origin.method)
+
+    def failed(self, flow: http.HTTPFlow) -> None:
+        """An endpoint that did not answer is looked at before the next request goes there."""
+        carried = self._carried.pop(flow, None)
+        if carried is not None:
+            self.selection.failed(carried.decision, carried.chosen)
+
+
+def _is_decided(flow: http.HTTPFlow) -> bool:
+    """Whether this is a replay of what a decision made, which must not be decided again."""
+    remembered = flow.metadata.get(METADATA)
+    return isinstance(remembered, dict) and remembered.get("upstream") == flow.request.url
+
+
+def _log_rejections(decision: Decision, selected: Selected | None) -> None:
+    for rejection in selected.rejections if selected is not None else ():
+        logger.warning("%s: passed over %s", printable(str(decision.subject)), printable(str(rejection)))
+
+
+def _operation(flow: http.HTTPFlow) -> str | None:
+    remembered = flow.metadata.get(METADATA)
+    return remembered.get("operation") if isinstance(remembered, dict) else None
+
+
+def _apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
+    request = flow.request
+    if decision.error is not None:
+        flow.response = error_response(decision.error, request.method)
+        return
+    if decision.action is Action.PASS:
+        return
+    if (decision.scheme, decision.host, decision.port) != addressed:
+        # The host's setter writes Host and :authority, with the port where the scheme does not imply it.
+        request.scheme = decision.scheme
+        request.port = decision.port
+        request.host = decision.host
+        if flow.server_conn.address == (decision.host, decision.port):
+            # With keep_host_header, mitmproxy would present the name the client asked for to its own destination.
+            flow.server_conn.sni = decision.host
+    if not decision.keeps_credentials:
+        for name in CREDENTIALS:
+            request.headers.pop(name, None)
+    request.path = decision.target
+
+
+def _remember(flow: http.HTTPFlow, decision: Decision, addressed: str) -> None:
+    flow.metadata[METADATA] = {
+        "addressed": addressed,
+        "upstream": flow.request.url if decision.error is None else None,
+        "namespace": decision.namespace,
+        "source": decision.source.value if decision.source is not None else None,
+        "operation": decision.operation.value if decision.operation is not None else None,
+    }

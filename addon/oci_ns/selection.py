@@ -1,0 +1,173 @@
+"""Which of a registry's endpoints serves a pull: tried in order, remembered for a while, passed over where they fail.
+
+Knows which answers pass a pull on to the next endpoint, and in which order they are asked; how one is asked is in
+`endpoints`. Source: containers-registries.conf(5), "Remapping and mirroring registries"; containers/image's fallback.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from oci_ns.decision import Decision
+from oci_ns.distribution import Operation
+from oci_ns.endpoints import Carrier, Endpoints, Question
+from oci_ns.fetch import Answer, FetchError
+from oci_ns.memory import Memory
+from oci_ns.spec_error import SpecError
+
+_UNKNOWN_CODES = {Operation.MANIFEST: "MANIFEST_UNKNOWN", Operation.BLOB: "BLOB_UNKNOWN"}
+# What an endpoint does not offer says nothing of the image: the client has another way for it.
+_ABSENCE_IS_AN_ANSWER = frozenset({Operation.REFERRERS, Operation.CATALOG})
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An endpoint that was passed over, and why. `status` is what it answered, None where it did not."""
+
+    decision: Decision
+    reason: str
+    status: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.decision.place}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The endpoint that serves a pull.
+
+    `decision` is the one of the candidates, `sent` the same as it is carried out (http or https, as the endpoint
+    speaks). `rejections` are the endpoints passed over on the way to it, `answer` is its answer where it was asked.
+    """
+
+    decision: Decision
+    sent: Decision
+    rejections: tuple[Rejection, ...] = ()
+    answer: Answer | None = None
+
+
+class NoEndpointError(Exception):
+    """No endpoint serves the pull. Its text names each and says why."""
+
+    def __init__(self, decision: Decision, rejections: Iterable[Rejection]) -> None:
+        self.decision = decision
+        self.rejections = tuple(rejections)
+        super().__init__("; ".join(map(str, self.rejections)))
+
+    @property
+    def spec_error(self) -> SpecError:
+        """The one error for the client: 404 where every endpoint says that it does not have it, else 502."""
+        reasons = [{"endpoint": each.decision.place, "reason": each.reason} for each in self.rejections]
+        if all(each.status == 404 for each in self.rejections):
+            operation = self.decision.operation
+            code = _UNKNOWN_CODES.get(operation, "NAME_UNKNOWN") if operation is not None else "NAME_UNKNOWN"
+            return SpecError(404, code, f"no endpoint has {self.decision.subject}: {self}", reasons)
+        return SpecError(502, "UNAVAILABLE", f"no endpoint serves {self.decision.subject}: {self}", reasons)
+
+
+def is_passed_over(operation: Operation | None, status: int) -> bool:
+    """Whether an endpoint that answers so leaves the pull to the next one."""
+    return status >= 500 or (status == 404 and operation not in _ABSENCE_IS_AN_ANSWER)
+
+
+class Selection:
+    """Selects endpoints. Belongs to one event loop. `now` is a clock in seconds that never goes back."""
+
+    def __init__(self, carrier: Carrier, now: Callable[[], float] = time.monotonic) -> None:
+        self.endpoints = Endpoints(carrier, now)
+        self.memory = Memory(now)
+
+    def settled(self, decision: Decision) -> Selected | None:
+        """The endpoint to use without a look; None where `select` has to be asked. Costs a few look-ups."""
+        chosen = self.memory.recall(decision) if decision.alternatives else decision
+        sent = self.endpoints.ready(chosen) if chosen is not None else None
+        return Selected(chosen, sent) if chosen is not None and sent is not None else None
+
+    async def select(self, decision: Decision, question: Question, *, whole: bool) -> Selected:
+        """Find the endpoint. Where `whole`, each is asked the client's request, and the answer is what was wanted.
+
+        Otherwise (a blob, whose bytes are not for here) they are asked with HEAD. Where there is nothing to choose, a
+        connection is made and nothing asked. Raises NoEndpointError.
+        """
+        if not decision.alternatives:
+            return await self._only(decision, question)
+        recalled = self.memory.recall(decision)
+        if recalled is not None:
+            try:
+                return Selected(recalled, await self.endpoints.reach(recalled, question))
+            except FetchError:
+                self.memory.forget(decision)
+        return await self._first(decision, (decision, *decision.alternatives), question, whole)
+
+    async def after(self, decision: Decision, failed: Rejection, question: Question) -> Selected:
+        """Find another endpoint than the one that turned out to fail. Raises NoEndpointError, all endpoints in it."""
+        self.memory.forget(decision)
+        candidates = [decision, *decision.alternatives]
+        others = [each for each in candidates if each.endpoint != failed.decision.endpoint]
+        try:
+            return await self._first(decision, others, question, whole=True)
+        except NoEndpointError as error:
+            order = [each.endpoint for each in candidates]
+            rejections = sorted((failed, *error.rejections), key=lambda each: order.index(each.decision.endpoint))
+            raise NoEndpointError(decision, rejections) from None
+
+    def answered(self, decision: Decision, chosen: Decision, status: int) -> None:
+        """The endpoint of `chosen` has answered a request that somebody else carried to it."""
+        self.endpoints.answered(chosen)
+        if is_passed_over(decision.operation, status):
+            self.memory.forget(decision)
+
+    def failed(self, decision: Decision, chosen: Decision) -> None:
+        """The endpoint of `chosen` did not answer a request that somebody else carried to it."""
+        self.endpoints.doubt(chosen)
+        self.memory.forget(decision)
+
+    async def _only(self, decision: Decision, question: Question) -> Selected:
+        if not self.endpoints.may_be_tried_last(decision):
+            raise NoEndpointError(decision, [self._known(decision)])
+        try:
+            return Selected(decision, await self.endpoints.reach(decision, question))
+        except FetchError as error:
+            raise NoEndpointError(decision, [Rejection(decision, str(error))]) from None
+
+    async def _first(
+        self, decision: Decision, candidates: Iterable[Decision], question: Question, whole: bool
+    ) -> Selected:
+        """The first endpoint that serves the pull. One that was not there lately is looked at in the background only.
+
+        Where no other serves it, those are tried after all: the ones that are due, or that cost next to nothing.
+        """
+        order = list(candidates)
+        postponed = [number for number, each in enumerate(order) if self.endpoints.failure(each) is not None]
+        rejections = {number: self._known(order[number]) for number in postponed}
+        for number in [each for each in range(len(order)) if each not in rejections] + postponed:
+            if number in rejections and not self.endpoints.may_be_tried_last(order[number]):
+                continue
+            outcome = await self._ask(order[number], question, whole)
+            if isinstance(outcome, Rejection):
+                rejections[number] = outcome
+                continue
+            for late in postponed:
+                self.endpoints.look_again(order[late], question)
+            self.memory.remember(decision, outcome.decision)
+            before = tuple(rejections[each] for each in sorted(rejections) if each < number)
+            return replace(outcome, rejections=before)
+        raise NoEndpointError(decision, [rejections[each] for each in sorted(rejections)])
+
+    async def _ask(self, candidate: Decision, question: Question, whole: bool) -> Selected | Rejection:
+        method = question(candidate).method if whole else "HEAD"
+        try:
+            sent, answer = await self.endpoints.ask(candidate, question, method)
+        except FetchError as error:
+            return Rejection(candidate, str(error))
+        if is_passed_over(candidate.operation, answer.status):
+            return Rejection(candidate, f"{answer.status} {answer.reason}".strip(), answer.status)
+        return Selected(candidate, sent, answer=answer if whole else None)
+
+    def _known(self, decision: Decision) -> Rejection:
+        failure = self.endpoints.failure(decision)
+        if failure is None:
+            return Rejection(decision, "not tried")
+        return Rejection(decision, f"{failure.reason} ({self.endpoints.age(failure):.0f} s ago)")
