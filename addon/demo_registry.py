@@ -10,6 +10,8 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
 from oci_ns.demo import DemoRegistry
+from oci_ns.exchange_hook import Exchange
+from oci_ns.exchanges import answer_of
 
 
 class Demo:
@@ -37,6 +39,15 @@ class Demo:
         request = flow.request
         if flow.response is None and request.host == ctx.options.demo_registry_host:
             flow.response = self._registry.answer(request.method, request.path, request.headers)
+
+    def ns_exchange(self, exchange: Exchange) -> None:
+        """Answer what the addon itself asks of the demo's host, too."""
+        asked = exchange.outgoing
+        if asked.host != ctx.options.demo_registry_host:
+            return
+        headers = http.Headers(asked.fields)
+        method = "GET" if asked.method == "CONNECT" else asked.method
+        exchange.answer = answer_of(self._registry.answer(method, asked.target, headers))
 
 
 addons = [Demo()]

@@ -18,6 +18,7 @@ from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources, load
 from oci_ns.decision import Policy
 from oci_ns.endpoints import Carrier
+from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
 from oci_ns.index import RouteIndex
 from oci_ns.network import network_of
@@ -38,7 +39,7 @@ class NsInject:
     def __init__(self, carrier: Carrier | None = None) -> None:
         """`carrier` makes the addon's own exchanges, in place of an HTTP client with mitmproxy's settings."""
         self.table = RouteTable()
-        self.forwarding = Forwarding(Selection(carrier or HttpClient(lambda: network_of(ctx.options))))
+        self.forwarding = Forwarding(Selection(carrier or HookedCarrier(HttpClient(lambda: network_of(ctx.options)))))
         self._running = False
 
     def load(self, loader: Loader) -> None:
@@ -101,9 +102,9 @@ class NsInject:
         """See that there is no answer."""
         self.forwarding.failed(flow)
 
-    async def done(self) -> None:
+    def done(self) -> None:
         """End what goes on in the background."""
-        await self.forwarding.selection.endpoints.close()
+        self.forwarding.selection.endpoints.close()
 
 
 def _policy() -> Policy:

@@ -100,7 +100,8 @@ async def _connect(network: Network, outgoing: Outgoing) -> _Streams:
 
 async def _open(host: str, port: int) -> _Streams:
     try:
-        return await asyncio.open_connection(host, port, happy_eyeballs_delay=0.25)
+        # No happy_eyeballs_delay: with the eager tasks of mitmproxy 12 it fails in Python 3.13.0.
+        return await asyncio.open_connection(host, port)
     except socket.gaierror as error:
         raise UnreachableError(f"the name {host} does not resolve: {error.strerror}") from None
     except (OSError, UnicodeError, ValueError) as error:

@@ -109,12 +109,10 @@ class Endpoints:
         self._visits[address] = task
         task.add_done_callback(lambda _: self._visits.pop(address, None))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End what goes on in the background."""
-        tasks = list(self._visits.values())
-        for task in tasks:
+        for task in self._visits.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _as_it_speaks(self, decision: Decision) -> Decision:
         if _may_speak_plain(decision) and self._health.scheme(_address(decision)) == "http":

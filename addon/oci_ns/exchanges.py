@@ -89,6 +89,11 @@ def response_of(answer: Answer, method: str) -> http.Response:
     )
 
 
+def answer_of(response: http.Response) -> Answer:
+    """A response that was read to its end, as an answer."""
+    return Answer(response.status_code, response.reason, response.headers.fields, response.raw_content or b"")
+
+
 def error_response(error: SpecError, method: str) -> http.Response:
     """The error as the distribution-spec wants it; a HEAD gets the head alone.
 

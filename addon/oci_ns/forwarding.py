@@ -14,10 +14,11 @@ from mitmproxy import http
 
 from oci_ns.decision import Action, Decision, url_of
 from oci_ns.distribution import Operation
-from oci_ns.exchanges import CREDENTIALS, Origin, error_response, has_body, origin_of, response_of
+from oci_ns.exchanges import CREDENTIALS, Origin, answer_of, error_response, has_body, origin_of, response_of
 from oci_ns.log_line import decision_line, printable
 from oci_ns.routes import RouteTable
-from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over
+from oci_ns.selection import NoEndpointError, Selected, Selection, is_passed_over, rejection_of
+from oci_ns.spec_error import SpecError
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,12 @@ class Forwarding:
         try:
             selected = await self.selection.select(decision, origin.outgoing, whole=whole)
         except NoEndpointError as error:
-            blocked = replace(decision, action=Action.BLOCK, namespace=None, error=error.spec_error, alternatives=())
-            self._carry_out(flow, origin, blocked, None)
+            self._carry_out(flow, origin, _refused(decision, error.spec_error), None)
+        except Exception:
+            # mitmproxy would send the request on as it is, past everything that was configured.
+            logger.exception("selecting an endpoint for %s failed", printable(str(decision.subject)))
+            failure = SpecError(500, "UNKNOWN", "ns-inject failed to select an endpoint; its log has the reason")
+            self._carry_out(flow, origin, _refused(decision, failure), None)
         else:
             self._carry_out(flow, origin, decision, selected)
 
@@ -114,8 +119,7 @@ class Forwarding:
         return self._ask_others(flow, carried, response)
 
     async def _ask_others(self, flow: http.HTTPFlow, carried: _Carried, response: http.Response) -> None:
-        reason = f"{response.status_code} {response.reason}".strip()
-        failed = Rejection(carried.chosen, reason, response.status_code)
+        failed = rejection_of(carried.chosen, answer_of(response))
         origin = carried.origin
         try:
             selected = await self.selection.after(carried.decision, failed, origin.outgoing)
@@ -138,6 +142,10 @@ def _is_decided(flow: http.HTTPFlow) -> bool:
     """Whether this is a replay of what a decision made, which must not be decided again."""
     remembered = flow.metadata.get(METADATA)
     return isinstance(remembered, dict) and remembered.get("upstream") == flow.request.url
+
+
+def _refused(decision: Decision, error: SpecError) -> Decision:
+    return replace(decision, action=Action.BLOCK, namespace=None, error=error, alternatives=())
 
 
 def _log_rejections(decision: Decision, selected: Selected | None) -> None:

@@ -15,7 +15,7 @@ from oci_ns.distribution import Operation
 from oci_ns.endpoints import Carrier, Endpoints, Question
 from oci_ns.fetch import Answer, FetchError
 from oci_ns.memory import Memory
-from oci_ns.spec_error import SpecError
+from oci_ns.spec_error import SpecError, message_in
 
 _UNKNOWN_CODES = {Operation.MANIFEST: "MANIFEST_UNKNOWN", Operation.BLOB: "BLOB_UNKNOWN"}
 # What an endpoint does not offer says nothing of the image: the client has another way for it.
@@ -70,6 +70,13 @@ class NoEndpointError(Exception):
 def is_passed_over(operation: Operation | None, status: int) -> bool:
     """Whether an endpoint that answers so leaves the pull to the next one."""
     return status >= 500 or (status == 404 and operation not in _ABSENCE_IS_AN_ANSWER)
+
+
+def rejection_of(decision: Decision, answer: Answer) -> Rejection:
+    """The endpoint of the decision passed over for what it answered, in its own words where it has some."""
+    said = message_in(answer.body)
+    reason = f"{answer.status} {answer.reason}".strip()
+    return Rejection(decision, f"{reason}: {said}" if said else reason, answer.status)
 
 
 class Selection:
@@ -163,7 +170,7 @@ class Selection:
         except FetchError as error:
             return Rejection(candidate, str(error))
         if is_passed_over(candidate.operation, answer.status):
-            return Rejection(candidate, f"{answer.status} {answer.reason}".strip(), answer.status)
+            return rejection_of(candidate, answer)
         return Selected(candidate, sent, answer=answer if whole else None)
 
     def _known(self, decision: Decision) -> Rejection:

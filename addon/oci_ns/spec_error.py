@@ -1,4 +1,4 @@
-"""The errors this addon answers itself, in the distribution-spec's JSON ("Error Codes"), so that clients print them."""
+"""Errors in the distribution-spec's JSON ("Error Codes"): written so that clients print them, and read."""
 
 from __future__ import annotations
 
@@ -21,3 +21,18 @@ class SpecError:
         if self.detail is not None:
             error["detail"] = self.detail
         return json.dumps({"errors": [error]}).encode()
+
+
+_MESSAGE_MAX = 200
+
+
+def message_in(body: bytes) -> str:
+    """The message of the first error in a response's body, on one line; '' where there is none. Never raises."""
+    try:
+        message = json.loads(body)["errors"][0]["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    if not isinstance(message, str):
+        return ""
+    line = " ".join(message.split())
+    return line if len(line) <= _MESSAGE_MAX else f"{line[:_MESSAGE_MAX]}…"

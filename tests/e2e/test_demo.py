@@ -60,6 +60,6 @@ def test_an_upload_is_refused_and_nothing_is_connected_to(demo: Mitmdump, curl_f
 
 
 def test_docker_prints_what_the_registry_says(demo: Mitmdump, dockerd_factory: DockerdFactory) -> None:
-    docker = dockerd_factory(Surroundings(proxy=demo.url, ca=demo.ca_pem))
+    docker = dockerd_factory()
     with pytest.raises(ClientError, match="not served here"):
-        docker.pull("quay.io/demo/nothing")
+        docker.pull(f"127.0.0.1:{demo.ports[1]}/quay.io/demo/nothing")

@@ -190,7 +190,7 @@ def nsproxy_server(
 ) -> Iterator[NamespaceProxy]:
     """The registry proxy: docker.io is ``hub``, quay.io is ``cache``, and the images are there."""
     assert images
-    backends = {"docker.io": hub.authority, "quay.io": cache.authority}
+    backends = {"docker.io": hub.authority, "quay.io": cache.authority, "eu.quay.io": cache.authority}
     with NamespaceProxy(lab_directory / "nsproxy", lab_ca, backends) as proxy:
         yield proxy
 
