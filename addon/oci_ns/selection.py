@@ -90,7 +90,7 @@ class Selection:
         """The endpoint to use without a look; None where `select` has to be asked. Costs a few look-ups."""
         chosen = self.memory.recall(decision) if decision.alternatives else decision
         sent = self.endpoints.ready(chosen) if chosen is not None else None
-        return Selected(chosen, sent) if chosen is not None and sent is not None else None
+        return self._taken(decision, chosen, sent) if chosen is not None and sent is not None else None
 
     async def select(self, decision: Decision, question: Question, *, whole: bool) -> Selected:
         """Find the endpoint. Where `whole`, each is asked the client's request, and the answer is what was wanted.
@@ -135,9 +135,15 @@ class Selection:
         if not self.endpoints.may_be_tried_last(decision):
             raise NoEndpointError(decision, [self._known(decision)])
         try:
-            return Selected(decision, await self.endpoints.reach(decision, question))
+            return self._taken(decision, decision, await self.endpoints.reach(decision, question))
         except FetchError as error:
             raise NoEndpointError(decision, [Rejection(decision, str(error))]) from None
+
+    def _taken(self, decision: Decision, chosen: Decision, sent: Decision) -> Selected:
+        if not decision.alternatives and decision.registry is not None and decision.registry.mirrors:
+            # The one place for a tag, say; the blobs, which every mirror serves, come from there, too.
+            self.memory.remember(decision, chosen)
+        return Selected(chosen, sent)
 
     async def _first(
         self, decision: Decision, candidates: Iterable[Decision], question: Question, whole: bool
