@@ -30,8 +30,8 @@ class Carrier(Protocol):
         """Bring the answer. Raises FetchError."""
         ...
 
-    async def connect(self, outgoing: Outgoing) -> None:
-        """See whether a connection can be made. Raises UnreachableError."""
+    async def connect(self, outgoing: Outgoing, *, tls: bool) -> None:
+        """See whether a connection can be made, and TLS on it where `tls`. Raises UnreachableError."""
         ...
 
 
@@ -82,8 +82,11 @@ class Endpoints:
         if ready is not None:
             return ready
 
+        # TLS was seen to work a while ago: what is in question is whether somebody is there.
+        tls = self._health.scheme(_address(decision)) is None
+
         async def connect(sent: Decision) -> None:
-            await self._carrier.connect(question(sent))
+            await self._carrier.connect(question(sent), tls=tls)
 
         return (await self._attempt(decision, connect))[0]
 
@@ -141,7 +144,7 @@ class Endpoints:
             self._health.failed(address, str(error), self._now() - started)
             raise
         self._health.answered(address)
-        if _may_speak_plain(decision):
+        if self._health.scheme(address) is None:
             self._health.speaks(address, sent.scheme)
         return sent, outcome
 

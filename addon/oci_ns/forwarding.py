@@ -127,7 +127,7 @@ class Forwarding:
             flow.response = error_response(error.spec_error, origin.method)
             logger.warning("%s", printable(error.spec_error.message))
             return
-        _log_rejections(carried.decision, selected)
+        _log_rejections(carried.decision, replace(selected, rejections=(failed, *selected.rejections)))
         if selected.answer is not None:
             flow.response = response_of(selected.answer, origin.method)
 
