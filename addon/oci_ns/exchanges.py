@@ -94,14 +94,21 @@ def answer_of(response: http.Response) -> Answer:
     return Answer(response.status_code, response.reason, response.headers.fields, response.raw_content or b"")
 
 
+_API = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
+
+
+def greeting(method: str) -> http.Response:
+    """What a registry answers to a ping (distribution-spec, "Determining Support")."""
+    return http.Response.make(200, b"" if method == "HEAD" else b"{}", _API)
+
+
 def error_response(error: SpecError, method: str) -> http.Response:
     """The error as the distribution-spec wants it; a HEAD gets the head alone.
 
     Clients built on distribution's own library (Docker, Podman, skopeo) show no body of a 5xx, but the status line: the
     message stands there, too.
     """
-    headers = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
-    response = http.Response.make(error.status, b"" if method == "HEAD" else error.body(), headers)
+    response = http.Response.make(error.status, b"" if method == "HEAD" else error.body(), _API)
     if error.status >= 500:
         response.reason = _reason_phrase(error.message)
     return response

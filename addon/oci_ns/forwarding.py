@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
-from oci_ns.decision import Action, Decision, url_of
+from oci_ns.decision import Action, Decision, Source, url_of
 from oci_ns.distribution import Operation
-from oci_ns.exchanges import CREDENTIALS, Origin, answer_of, error_response, has_body, origin_of, response_of
+from oci_ns.exchanges import CREDENTIALS, Origin, answer_of, error_response, greeting, has_body, origin_of, response_of
 from oci_ns.log_line import decision_line, printable
 from oci_ns.routes import RouteTable
 from oci_ns.selection import NoEndpointError, Selected, Selection, is_passed_over, rejection_of
@@ -161,7 +161,10 @@ def _operation(flow: http.HTTPFlow) -> str | None:
 def _apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
     request = flow.request
     if decision.error is not None:
-        flow.response = error_response(decision.error, request.method)
+        # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
+        # source registry gets its ping, and then the error to the request it is about, which it prints.
+        greeted = decision.operation is Operation.PING and decision.source is Source.HOST
+        flow.response = greeting(request.method) if greeted else error_response(decision.error, request.method)
         return
     if decision.action is Action.PASS:
         return

@@ -184,6 +184,20 @@ def test_a_client_prints_every_endpoint_and_why_where_none_is_left(
     assert tripwire.touched == []
 
 
+def test_a_client_prints_why_where_there_is_nobody_at_all(
+    tmp_path: Path, world: World, mitmdump_factory: MitmdumpFactory, client: Callable[[Mitmdump], Pull]
+) -> None:
+    assert world
+    stopped = [f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"]
+    conf = configuration(tmp_path, stopped[:1], stopped[1])
+    pull = client(mitmdump_factory(conf=conf, options=PATIENCE))
+    with pytest.raises(ClientError) as failure:
+        pull(f"{SOURCE}/{REPOSITORY}:v1")
+    for authority in stopped:
+        assert authority in str(failure.value)
+    assert "connection refused" in str(failure.value)
+
+
 def test_the_error_where_none_is_left_lists_each_endpoint(
     world: World, tmp_path: Path, mitmdump_factory: MitmdumpFactory, curl_factory: CurlFactory
 ) -> None:
