@@ -59,7 +59,9 @@ class NsInject:
                 self._read_files()
             if (options.SOURCE_OPTIONS | options.POLICY_OPTIONS) & set(updated):
                 self.table = RouteTable(self.table.index, _policy())
-            self.forwarding.selection.memory.ttl = ctx.options.ns_remember
+            if options.TIME_OPTIONS & set(updated):
+                options.check_times({name: getattr(ctx.options, name) for name in options.TIME_OPTIONS})
+                self.forwarding.selection.memory.ttl = ctx.options.ns_remember
         except (ConfigurationError, ValueError) as error:
             if self._running:
                 raise exceptions.OptionsError(str(error)) from error
