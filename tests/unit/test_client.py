@@ -179,7 +179,7 @@ def test_who_cannot_be_reached_is_an_error_in_words(host: str, reason: str) -> N
     async def act() -> None:
         for attempt in (client().fetch, lambda out: client().connect(out, tls=True)):
             with pytest.raises(UnreachableError, match=reason):
-                await attempt(Outgoing("GET", "http", host, 1, "/v2/"))  # type: ignore[operator]
+                await attempt(Outgoing("GET", "http", host, 1, "/v2/"))
 
     asyncio.run(act())
 
