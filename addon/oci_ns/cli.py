@@ -34,6 +34,7 @@ class Settings:
     ns_default: str = ""
     ns_client_namespace: str = "keep"
     ns_unresolved: str = "pass"
+    ns_authfile: str = ""
     ns_connect_timeout: str = "5"
     ns_response_timeout: str = "30"
     ns_remember: str = "60"

@@ -37,6 +37,7 @@ class Origin:
     """A client's request as it came: what it addressed, and the address it is connected to itself."""
 
     method: str
+    target: str
     fields: Fields
     addressed: tuple[str, str, int]
     """Scheme, host and port."""
@@ -62,7 +63,7 @@ class Origin:
 
 def origin_of(request: http.Request, addressed: tuple[str, str, int]) -> Origin:
     """The request before anything is changed in it."""
-    return Origin(request.method, request.headers.fields, addressed, (request.host, request.port))
+    return Origin(request.method, request.path, request.headers.fields, addressed, (request.host, request.port))
 
 
 def has_body(request: http.Request) -> bool:
@@ -87,6 +88,11 @@ def response_of(answer: Answer, method: str) -> http.Response:
         timestamp_start=now,
         timestamp_end=now,
     )
+
+
+def again(origin: Origin) -> http.Response:
+    """The client shall ask the very same again (307 leaves method and header fields as they are)."""
+    return http.Response.make(307, b"", {"Location": origin.target.partition("#")[0]})
 
 
 def answer_of(response: http.Response) -> Answer:

@@ -16,6 +16,7 @@ _Choice = TypeVar("_Choice", bound=enum.Enum)
 
 SOURCE_OPTIONS = frozenset({"ns_registries_conf", "ns_registries_conf_d"})
 TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_remember"})
+LOGIN_OPTIONS = frozenset({"ns_authfile"})
 POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
 
 
@@ -70,6 +71,14 @@ def declare(loader: Loader) -> None:
         "What to do with a /v2 request when nothing tells which registry it belongs to. pass: send it on as it is. "
         "reject: answer 404, so that nothing passes that registries.conf does not cover.",
         choices=[choice.value for choice in Unresolved],
+    )
+    loader.add_option(
+        "ns_authfile",
+        str,
+        "",
+        "A file of logins for endpoints, containers-auth.json(5) or Docker's config.json: ns-inject itself logs in "
+        "there for pulls, so that clients need no login. 'system' follows the search path of the man page. Whoever reaches "
+        "ns-inject can then pull what these logins can.",
     )
     loader.add_option(
         "ns_connect_timeout",
