@@ -11,10 +11,12 @@ from collections.abc import Collection, Coroutine
 
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from oci_ns import options
 from oci_ns.auth_files import find_auth_files, load_logins
+from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources, load
 from oci_ns.decision import Policy
@@ -22,10 +24,11 @@ from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
 from oci_ns.index import RouteIndex
-from oci_ns.network import network_of
+from oci_ns.network import network_of, tls_settings
 from oci_ns.problems import ConfigurationError
 from oci_ns.routes import RouteTable
 from oci_ns.selection import Selection
+from oci_ns.upstream_tls import amend
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +40,25 @@ _QUIET_DEFAULTS = {"connection_strategy": "lazy", "upstream_cert": False}
 class LastWord:
     """The last addon of all: what it puts into a request, no other addon sees before the request leaves."""
 
-    def __init__(self, forwarding: Forwarding) -> None:
-        self._forwarding = forwarding
+    def __init__(self, addon: NsInject) -> None:
+        self._addon = addon
 
     def request(self, flow: http.HTTPFlow) -> None:
         """See the request in its last moment."""
-        self._forwarding.leaves(flow)
+        self._addon.forwarding.leaves(flow)
+
+    def tls_start_server(self, data: tls.TlsData) -> None:
+        """Amend what mitmproxy has set up for a connection to an endpoint."""
+        server = data.conn
+        if not isinstance(server, Server) or server.address is None or data.ssl_conn is None or data.is_dtls:
+            return
+        host, port = server.address[:2]
+        try:
+            amend(data.ssl_conn, tls_settings(ctx.options, self._addon.table.index, host, port))
+        except CertificatesError as error:
+            # Without TLS settings mitmproxy ends the connection.
+            data.ssl_conn = None
+            logger.error("%s:%d: %s", host, port, error)
 
 
 class NsInject:
@@ -51,8 +67,12 @@ class NsInject:
     def __init__(self, carrier: Carrier | None = None) -> None:
         """`carrier` makes the addon's own exchanges, in place of an HTTP client with mitmproxy's settings."""
         self.table = RouteTable()
-        self.forwarding = Forwarding(Selection(carrier or HookedCarrier(HttpClient(lambda: network_of(ctx.options)))))
-        self._last = LastWord(self.forwarding)
+        if carrier is None:
+            carrier = HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index)))
+        self.forwarding = Forwarding(Selection(carrier))
+            Selection(carrier or HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index))))
+        )
+        self._last = LastWord(self)
         self._running = False
 
     def load(self, loader: Loader) -> None:

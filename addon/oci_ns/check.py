@@ -15,6 +15,8 @@ def warnings_about(configuration: Configuration, index: RouteIndex) -> Iterator[
     for route in index.routes.values():
         for location in route.broken:
             yield f'{route.registry.origin}: location "{location}" is not a host[:port][/path]; nothing is sent there'
+    for address in index.disputed_addresses():
+        yield f"{address} is insecure for some endpoints and not for others: its certificate is verified for all"
     for location, namespaces in index.ambiguous_locations():
         yield (
             f"location {location} is ambiguous: it stands for {', '.join(namespaces)}. A request that addresses it is "

@@ -35,6 +35,7 @@ class Settings:
     ns_client_namespace: str = "keep"
     ns_unresolved: str = "pass"
     ns_authfile: str = ""
+    ns_certs_d: str = ""
     ns_connect_timeout: str = "5"
     ns_response_timeout: str = "30"
     ns_remember: str = "60"

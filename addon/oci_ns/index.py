@@ -24,6 +24,20 @@ class Found:
     strip: int
 
 
+_Addresses = set[tuple[str, int]]
+
+
+def _addresses(routes: Iterable[Route]) -> tuple[_Addresses, _Addresses]:
+    """Where endpoints are insecure, and where they are not."""
+    insecure: _Addresses = set()
+    verified: _Addresses = set()
+    for route in routes:
+        for hop in (*route.mirrors, *((route.primary,) if route.primary is not None else ())):
+            if hop.scheme == "https":
+                (insecure if hop.endpoint.insecure else verified).add((hop.host, hop.port))
+    return insecure, verified
+
+
 class RouteIndex:
     """The registries of a configuration, each host[:port] under its name in normal form."""
 
@@ -34,6 +48,7 @@ class RouteIndex:
         self._prefixes = PrefixIndex({self.routes[id(r)].prefix.name: r for r in self.registries})
         self._locations = LocationIndex(self.routes.values())
         self._sources = {route.prefix.registry for route in self.routes.values()}
+        self._insecure, self._verified = _addresses(self.routes.values())
         self._own = self._sources - {route.prefix.registry for route in self.routes.values() if route.claims}
 
     def knows(self, name: str) -> bool:
@@ -49,6 +64,22 @@ class RouteIndex:
         """Whether requests to the host may be rewritten: known, and not just an entry that maps a host to itself."""
         name = registry_name(scheme, host, port)
         return name in self._locations.registries or (self.knows(name) and name not in self._own)
+
+    def is_insecure(self, host: str, port: int) -> bool:
+        """Whether the certificate at this address need not be verified.
+
+        Connections are shared by what goes to one address: where one endpoint there is not insecure, none is.
+        """
+        address = (host, port)
+        if address in self._verified or address in self._insecure:
+            return address not in self._verified
+        found = self.find(registry_name("https", host, port), "", "")
+        primary = found.route.registry.primary if found is not None else None
+        return primary is not None and not primary.location and primary.insecure
+
+    def disputed_addresses(self) -> list[str]:
+        """Each host:port where some endpoints are insecure and others are not."""
+        return sorted(f"{host}:{port}" for host, port in self._insecure & self._verified)
 
     def is_endpoint(self, name: str) -> bool:
         """Whether `name` is the host[:port] of an endpoint that is a place of its own, not a source registry."""

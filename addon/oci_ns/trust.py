@@ -1,0 +1,54 @@
+"""Whom a connection to an endpoint trusts and what it presents, as the settings of Python's TLS.
+
+Source: containers-registries.conf(5) (`insecure`), containers-certs.d(5).
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from dataclasses import dataclass
+
+from oci_ns.certs_d import CertificatesError, HostCertificates
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """The authorities for every host: a file, a directory, or both."""
+
+    file: str | None
+    directory: str | None
+
+
+@functools.lru_cache(maxsize=256)
+def tls_context(authorities: Authorities, certificates: HostCertificates, *, verify: bool) -> ssl.SSLContext:
+    """The settings for a client's connection. Raises CertificatesError for a file that cannot be used."""
+    context = ssl.create_default_context(cafile=authorities.file, capath=authorities.directory)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    for authority in certificates.authorities:
+        try:
+            context.load_verify_locations(cafile=authority.path)
+        except (OSError, ssl.SSLError) as error:
+            raise CertificatesError(f"{authority.path}: holds no certificate that can be used: {_why(error)}") from None
+    for certificate, key in certificates.pairs:
+        try:
+            # A key with a passphrase would ask for it on the terminal.
+            context.load_cert_chain(certificate.path, key.path, password=_no_passphrase)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            reason = f"cannot be used with its key {key.path.name}: {_why(error)}"
+            raise CertificatesError(f"{certificate.path}: {reason}") from None
+    return context
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key has a passphrase")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no PEM").replace("_", " ").lower()
+    if isinstance(error, OSError):
+        return error.strerror or "cannot be read"
+    return str(error)
