@@ -70,8 +70,6 @@ class NsInject:
         if carrier is None:
             carrier = HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index)))
         self.forwarding = Forwarding(Selection(carrier))
-            Selection(carrier or HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index))))
-        )
         self._last = LastWord(self)
         self._running = False
 
