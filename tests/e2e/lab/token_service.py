@@ -222,9 +222,9 @@ def _handler_of(service: TokenService) -> type[BaseHTTPRequestHandler]:
             self._answer("POST", parse_qs(body.decode()))
 
         def _answer(self, method: str, parameters: dict[str, list[str]]) -> None:
-            if urlsplit(self.path).path != PATH:
-                status, document = 404, {}
-            else:
+            status: int = 404
+            document: dict[str, Any] = {}
+            if urlsplit(self.path).path == PATH:
                 status, document = service.respond(method, self.headers.get("Authorization", ""), parameters)
             body = json.dumps(document).encode()
             self.send_response(status)
