@@ -14,6 +14,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from oci_ns import options
+from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources, load
 from oci_ns.decision import Policy
@@ -33,6 +34,17 @@ logger = logging.getLogger(__name__)
 _QUIET_DEFAULTS = {"connection_strategy": "lazy", "upstream_cert": False}
 
 
+class LastWord:
+    """The last addon of all: what it puts into a request, no other addon sees before the request leaves."""
+
+    def __init__(self, forwarding: Forwarding) -> None:
+        self._forwarding = forwarding
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """See the request in its last moment."""
+        self._forwarding.leaves(flow)
+
+
 class NsInject:
     """Rewrites `/v2` requests so that they reach the configured endpoint with its `ns`."""
 
@@ -40,6 +52,7 @@ class NsInject:
         """`carrier` makes the addon's own exchanges, in place of an HTTP client with mitmproxy's settings."""
         self.table = RouteTable()
         self.forwarding = Forwarding(Selection(carrier or HookedCarrier(HttpClient(lambda: network_of(ctx.options)))))
+        self._last = LastWord(self.forwarding)
         self._running = False
 
     def load(self, loader: Loader) -> None:
@@ -51,6 +64,7 @@ class NsInject:
     def running(self) -> None:
         """From here on an option that does not load is refused, where before it ended the start."""
         self._running = True
+        ctx.master.addons.add(self._last)
 
     def configure(self, updated: Collection[str]) -> None:
         """Read the files again where their options changed, and apply the policy's."""
@@ -59,7 +73,11 @@ class NsInject:
                 self._read_files()
             if (options.SOURCE_OPTIONS | options.POLICY_OPTIONS) & set(updated):
                 self.table = RouteTable(self.table.index, _policy())
-            self.forwarding.selection.memory.ttl = ctx.options.ns_remember
+            if options.LOGIN_OPTIONS & set(updated):
+                self._read_logins()
+            if options.TIME_OPTIONS & set(updated):
+                options.check_times({name: getattr(ctx.options, name) for name in options.TIME_OPTIONS})
+                self.forwarding.selection.memory.ttl = ctx.options.ns_remember
         except (ConfigurationError, ValueError) as error:
             if self._running:
                 raise exceptions.OptionsError(str(error)) from error
@@ -74,6 +92,13 @@ class NsInject:
         self.table = RouteTable(RouteIndex(configuration.registries), self.table.policy)
         files = ", ".join(str(path) for path in configuration.files) or "no file"
         logger.info("%d registries from %s", len(configuration.registries), files)
+
+    def _read_logins(self) -> None:
+        files = find_auth_files(ctx.options.ns_authfile, os.environ, os.getuid())
+        logins = load_logins(files)
+        for warning in logins.warnings:
+            logger.warning("%s", warning)
+        self.forwarding.selection.use(logins.authfile if files else None)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         """TLS of a host that no request is rewritten for is passed through unread."""
@@ -104,6 +129,8 @@ class NsInject:
 
     def done(self) -> None:
         """End what goes on in the background."""
+        if self._running:
+            ctx.master.addons.remove(self._last)
         self.forwarding.selection.endpoints.close()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from oci_ns import explain as explanations
 from oci_ns.conf_files import Configuration, find_sources, load
 from oci_ns.index import RouteIndex
 from oci_ns.log_line import printable
-from oci_ns.options import policy_of
+from oci_ns.options import check_times, policy_of
 from oci_ns.problems import ConfigurationError
 from oci_ns.routes import RouteTable
 
@@ -34,6 +34,10 @@ class Settings:
     ns_default: str = ""
     ns_client_namespace: str = "keep"
     ns_unresolved: str = "pass"
+    ns_authfile: str = ""
+    ns_connect_timeout: str = "5"
+    ns_response_timeout: str = "30"
+    ns_remember: str = "60"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,6 +127,7 @@ def explain(
     settings = _settings(assignments, registries_conf, registries_conf_d)
     try:
         policy = policy_of(settings)
+        check_times(asdict(settings))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
     table = RouteTable(RouteIndex(_load(settings).registries), policy)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -62,17 +63,20 @@ class HttpClient:
             via = network.via if outgoing.scheme == "http" else None
             return await _exchange(streams, _request(outgoing, via), outgoing.body, network.response_timeout)
 
-    async def connect(self, outgoing: Outgoing) -> None:
-        """See whether a connection, with TLS if the scheme says so, can be made. Raises UnreachableError."""
-        async with _connection(self._network(), outgoing):
+    async def connect(self, outgoing: Outgoing, *, tls: bool) -> None:
+        """See whether a connection can be made, and TLS on it where `tls` and the scheme say so.
+
+        Raises UnreachableError.
+        """
+        async with _connection(self._network(), outgoing, tls=tls):
             pass
 
 
 @contextlib.asynccontextmanager
-async def _connection(network: Network, outgoing: Outgoing) -> AsyncIterator[_Streams]:
+async def _connection(network: Network, outgoing: Outgoing, *, tls: bool = True) -> AsyncIterator[_Streams]:
     try:
         async with asyncio.timeout(network.connect_timeout):
-            streams = await _connect(network, outgoing)
+            streams = await _connect(network, outgoing, tls)
     except TimeoutError:
         raise UnreachableError(f"no connection within {network.connect_timeout:g} s") from None
     try:
@@ -81,7 +85,7 @@ async def _connection(network: Network, outgoing: Outgoing) -> AsyncIterator[_St
         streams[1].transport.abort()
 
 
-async def _connect(network: Network, outgoing: Outgoing) -> _Streams:
+async def _connect(network: Network, outgoing: Outgoing, tls: bool) -> _Streams:
     via = network.via
     if via is None:
         streams = await _open(*outgoing.address)
@@ -90,7 +94,7 @@ async def _connect(network: Network, outgoing: Outgoing) -> _Streams:
     try:
         if via is not None and outgoing.scheme == "https":
             await _tunnel(streams, via, outgoing.address, network.connect_timeout)
-        if outgoing.scheme == "https":
+        if tls and outgoing.scheme == "https":
             await _start_tls(streams[1], network.context_for(outgoing), outgoing.host)
     except BaseException:
         streams[1].transport.abort()
@@ -104,9 +108,12 @@ async def _open(host: str, port: int) -> _Streams:
         return await asyncio.open_connection(host, port)
     except socket.gaierror as error:
         raise UnreachableError(f"the name {host} does not resolve: {error.strerror}") from None
-    except (OSError, UnicodeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no address of it answers"
+    except OSError as error:
+        # asyncio's own text for one address repeats it; for several, it is all of theirs.
+        reason = os.strerror(error.errno).lower() if error.errno else "no address of it answers"
         raise UnreachableError(f"cannot connect: {reason}") from None
+    except (UnicodeError, ValueError) as error:
+        raise UnreachableError(f"cannot connect: {error}") from None
 
 
 async def _open_via(network: Network, via: Via) -> _Streams:

@@ -12,10 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from oci_ns.authfile import Authfile
+from oci_ns.central import CentralCredentials
 from oci_ns.decision import Decision
-from oci_ns.fetch import Answer, FetchError, NoTlsError, Outgoing, UnreachableError
+from oci_ns.fetch import Answer, FetchError, NotAuthorizedError, NoTlsError, Outgoing, UnreachableError
 from oci_ns.health import Address, Failure, Health
 from oci_ns.reference import split_host
+from oci_ns.tokens import Authenticator
 
 _Outcome = TypeVar("_Outcome")
 
@@ -30,8 +33,8 @@ class Carrier(Protocol):
         """Bring the answer. Raises FetchError."""
         ...
 
-    async def connect(self, outgoing: Outgoing) -> None:
-        """See whether a connection can be made. Raises UnreachableError."""
+    async def connect(self, outgoing: Outgoing, *, tls: bool) -> None:
+        """See whether a connection can be made, and TLS on it where `tls`. Raises UnreachableError."""
         ...
 
 
@@ -40,9 +43,16 @@ class Endpoints:
 
     def __init__(self, carrier: Carrier, now: Callable[[], float] = time.monotonic) -> None:
         self._carrier = carrier
+        self.credentials = CentralCredentials(carrier.fetch)
         self._now = now
         self._health = Health(now)
         self._visits: dict[Address, asyncio.Task[None]] = {}
+
+    def use(self, logins: Authfile | None) -> None:
+        """Log in with these from now on; None for not at all. What was learned with the former ones is forgotten."""
+        if self.credentials.authenticator is not None:
+            self.credentials.authenticator.close()
+        self.credentials.authenticator = None if logins is None else Authenticator(logins, self._carrier.fetch)
 
     def ready(self, decision: Decision) -> Decision | None:
         """The decision as it can be carried out without a look at its endpoint; None where a look is due."""
@@ -82,8 +92,11 @@ class Endpoints:
         if ready is not None:
             return ready
 
+        # TLS was seen to work a while ago: what is in question is whether somebody is there.
+        tls = self._health.scheme(_address(decision)) is None
+
         async def connect(sent: Decision) -> None:
-            await self._carrier.connect(question(sent))
+            await self._carrier.connect(question(sent), tls=tls)
 
         return (await self._attempt(decision, connect))[0]
 
@@ -91,7 +104,7 @@ class Endpoints:
         """Ask the endpoint with this method; the decision as it was carried out, and the answer. Raises FetchError."""
 
         async def fetch(sent: Decision) -> Answer:
-            return await self._carrier.fetch(replace(question(sent), method=method))
+            return await self.credentials.fetch(sent, replace(question(sent), method=method))
 
         return await self._attempt(decision, fetch)
 
@@ -113,6 +126,8 @@ class Endpoints:
         """End what goes on in the background."""
         for task in self._visits.values():
             task.cancel()
+        if self.credentials.authenticator is not None:
+            self.credentials.authenticator.close()
 
     def _as_it_speaks(self, decision: Decision) -> Decision:
         if _may_speak_plain(decision) and self._health.scheme(_address(decision)) == "http":
@@ -137,11 +152,13 @@ class Endpoints:
                     sent, outcome = plain, await act(plain)
                 except FetchError:
                     raise error from None
+        except NotAuthorizedError:
+            raise
         except FetchError as error:
             self._health.failed(address, str(error), self._now() - started)
             raise
         self._health.answered(address)
-        if _may_speak_plain(decision):
+        if self._health.scheme(address) is None:
             self._health.speaks(address, sent.scheme)
         return sent, outcome
 

@@ -41,13 +41,13 @@ class HookedCarrier:
         """Bring a script's answer, else the carrier's. Raises FetchError."""
         return await _answered(outgoing) or await self._carrier.fetch(outgoing)
 
-    async def connect(self, outgoing: Outgoing) -> None:
+    async def connect(self, outgoing: Outgoing, *, tls: bool) -> None:
         """See whether a script stands in for the endpoint, else whether a connection can be made.
 
         Raises UnreachableError.
         """
         if await _answered(Outgoing("CONNECT", outgoing.scheme, outgoing.host, outgoing.port, "")) is None:
-            await self._carrier.connect(outgoing)
+            await self._carrier.connect(outgoing, tls=tls)
 
 
 async def _answered(outgoing: Outgoing) -> Answer | None:

@@ -37,6 +37,7 @@ class Origin:
     """A client's request as it came: what it addressed, and the address it is connected to itself."""
 
     method: str
+    target: str
     fields: Fields
     addressed: tuple[str, str, int]
     """Scheme, host and port."""
@@ -62,7 +63,7 @@ class Origin:
 
 def origin_of(request: http.Request, addressed: tuple[str, str, int]) -> Origin:
     """The request before anything is changed in it."""
-    return Origin(request.method, request.headers.fields, addressed, (request.host, request.port))
+    return Origin(request.method, request.path, request.headers.fields, addressed, (request.host, request.port))
 
 
 def has_body(request: http.Request) -> bool:
@@ -89,9 +90,22 @@ def response_of(answer: Answer, method: str) -> http.Response:
     )
 
 
+def again(origin: Origin) -> http.Response:
+    """The client shall ask the very same again (307 leaves method and header fields as they are)."""
+    return http.Response.make(307, b"", {"Location": origin.target.partition("#")[0]})
+
+
 def answer_of(response: http.Response) -> Answer:
     """A response that was read to its end, as an answer."""
     return Answer(response.status_code, response.reason, response.headers.fields, response.raw_content or b"")
+
+
+_API = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
+
+
+def greeting(method: str) -> http.Response:
+    """What a registry answers to a ping (distribution-spec, "Determining Support")."""
+    return http.Response.make(200, b"" if method == "HEAD" else b"{}", _API)
 
 
 def error_response(error: SpecError, method: str) -> http.Response:
@@ -100,8 +114,7 @@ def error_response(error: SpecError, method: str) -> http.Response:
     Clients built on distribution's own library (Docker, Podman, skopeo) show no body of a 5xx, but the status line: the
     message stands there, too.
     """
-    headers = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
-    response = http.Response.make(error.status, b"" if method == "HEAD" else error.body(), headers)
+    response = http.Response.make(error.status, b"" if method == "HEAD" else error.body(), _API)
     if error.status >= 500:
         response.reason = _reason_phrase(error.message)
     return response

@@ -74,6 +74,10 @@ class NoTlsError(UnreachableError):
     """A connection was made (or refused), and whoever is there does not speak TLS."""
 
 
+class NotAuthorizedError(FetchError):
+    """Nothing was asked: the Authorization it needs cannot be had. Says nothing of whether the endpoint is there."""
+
+
 class Fetch(Protocol):
     """Whoever carries a request to where it says and brings the answer. Redirects are not followed."""
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 Address = tuple[str, int]
 """Host and port."""
 
-CONFIRMED = 1.0
+CONFIRMED = 0.25
 """In seconds: how long after an answer an endpoint is taken to be there still."""
 BACK_OFF_MIN = 1.0
 BACK_OFF_MAX = 30.0
 """In seconds: the time to the next try doubles with each failure, up to this."""
 SCHEME_KNOWN = 60.0
-"""In seconds: how long it is taken for granted that an insecure endpoint speaks TLS, or that it does not."""
+"""In seconds: how long it is taken for granted that an endpoint speaks TLS, or that it does not."""
 QUICK = 0.5
 """In seconds. A failure that took no longer (a refused connection) may be tried again where nothing else is left."""
 _ENDPOINTS_MAX = 10_000

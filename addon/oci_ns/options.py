@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from oci_ns.decision import ClientNamespace, Policy, Unresolved
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _Choice = TypeVar("_Choice", bound=enum.Enum)
 
 SOURCE_OPTIONS = frozenset({"ns_registries_conf", "ns_registries_conf_d"})
+TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_remember"})
+LOGIN_OPTIONS = frozenset({"ns_authfile"})
 POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
 
 
@@ -70,6 +73,14 @@ def declare(loader: Loader) -> None:
         choices=[choice.value for choice in Unresolved],
     )
     loader.add_option(
+        "ns_authfile",
+        str,
+        "",
+        "A file of logins for endpoints, containers-auth.json(5) or Docker's config.json: ns-inject itself logs in "
+        "there for pulls, so that clients need no login. 'system' follows the search path of the man page. Whoever reaches "
+        "ns-inject can then pull what these logins can.",
+    )
+    loader.add_option(
         "ns_connect_timeout",
         int,
         5,
@@ -100,6 +111,15 @@ def policy_of(options: Options) -> Policy:
         _choice(ClientNamespace, "ns_client_namespace", options.ns_client_namespace),
         _choice(Unresolved, "ns_unresolved", options.ns_unresolved),
     )
+
+
+def check_times(options: Mapping[str, object]) -> None:
+    """Raise ValueError, with the reason, where one of TIME_OPTIONS is no number of seconds (text of one is)."""
+    for name in sorted(TIME_OPTIONS & set(options)):
+        text = str(options[name])
+        least = 0 if name == "ns_remember" else 1
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise ValueError(f"{name} must be a number of seconds, {least} or more, not {text!r}")
 
 
 def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from oci_ns.authfile import Authfile
 from oci_ns.decision import Decision
 from oci_ns.distribution import Operation
 from oci_ns.endpoints import Carrier, Endpoints, Question
@@ -85,6 +86,10 @@ class Selection:
     def __init__(self, carrier: Carrier, now: Callable[[], float] = time.monotonic) -> None:
         self.endpoints = Endpoints(carrier, now)
         self.memory = Memory(now)
+
+    def use(self, logins: Authfile | None) -> None:
+        """Log in at endpoints with these from now on; None for not at all."""
+        self.endpoints.use(logins)
 
     def settled(self, decision: Decision) -> Selected | None:
         """The endpoint to use without a look; None where `select` has to be asked. Costs a few look-ups."""

@@ -48,8 +48,9 @@ class Registries:
     async def fetch(self, outgoing: Outgoing) -> Answer:
         return Answer(200, "OK", ((b"X-Asked", outgoing.url.encode()),), b"{}")
 
-    async def connect(self, outgoing: Outgoing) -> None:
+    async def connect(self, outgoing: Outgoing, *, tls: bool) -> None:
         assert outgoing
+        assert tls
 
 
 def requestheaders(addon: NsInject, sent: http.HTTPFlow) -> None:

@@ -73,8 +73,8 @@ class World:
         body = b'{"errors": [{"message": "no  such\\nthing"}]}' if status == 404 else b"{}"
         return Answer(status, "Reason", (), body)
 
-    async def connect(self, outgoing: Outgoing) -> None:
-        self.asked.append(f"CONNECT {outgoing.host}")
+    async def connect(self, outgoing: Outgoing, *, tls: bool) -> None:
+        self.asked.append(f"{'TLS' if tls else 'CONNECT'} {outgoing.host}")
         self._there(outgoing)
 
     def _there(self, outgoing: Outgoing) -> int:
@@ -241,7 +241,7 @@ def test_a_dead_endpoint_is_not_asked_again_by_every_request_and_comes_back_by_i
         # The request that finds it due does not wait for it.
         assert (await select(selection, decide("x/manifests/1"))).decision.host == "b.example.com"
         await asyncio.sleep(0)
-        assert world.asked[-1] == "CONNECT a.example.com"
+        assert world.asked[-1] == "TLS a.example.com"
         assert (await select(selection, decide("y/manifests/1"))).decision.host == "a.example.com"
 
     run(act)
@@ -324,7 +324,7 @@ def test_where_there_is_no_choice_nothing_is_asked_and_the_endpoints_own_words_c
         selection = Selection(world, world.clock)
         selected = await select(selection, decide("app/manifests/1", "elsewhere.io"))
         assert (selected.decision.host, selected.answer) == ("only.example.com", None)
-        assert world.asked == ["CONNECT only.example.com"]
+        assert world.asked == ["TLS only.example.com"]
         world.behaviour, world.now = {"only.example.com": REFUSED}, world.now + CONFIRMED
         with pytest.raises(NoEndpointError, match=r"only\.example\.com: connection refused"):
             await select(selection, decide("app/manifests/1", "elsewhere.io"))

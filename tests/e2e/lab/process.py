@@ -175,7 +175,7 @@ class Daemon:
 
     def start(self) -> Self:
         """Start the program and wait until it is ready."""
-        assert self._process is None, f"{self.name} was started already"
+        assert not self.alive(), f"{self.name} was started already"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [require("setpriv"), "--pdeathsig=KILL", *self.argv],

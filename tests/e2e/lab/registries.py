@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -62,10 +63,25 @@ class Answer:
 class Registry:
     """A registry of its own; with ``upstream``, a pull-through cache of that URL."""
 
-    def __init__(self, name: str, directory: Path, *, upstream: str | None = None, relative_urls: bool = False) -> None:
-        """``relative_urls`` are for ``Location`` headers, which otherwise repeat the Host of the request."""
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        *,
+        upstream: str | None = None,
+        relative_urls: bool = False,
+        address: str = "127.0.0.1",
+        port: int | None = None,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        """``relative_urls`` are for ``Location`` headers, which otherwise repeat the Host of the request.
+
+        With a ``certificate`` (chain and key) it speaks TLS.
+        """
         self.name = name
-        self.port = free_port()
+        self.port = port or free_port()
+        self.address = address
+        self._certificate = certificate
         self._directory = directory / name
         self._directory.mkdir(parents=True)
         self._upstream = upstream
@@ -77,7 +93,7 @@ class Registry:
             f"registry {name}",
             [require("docker-registry"), "serve", config],
             log=self._directory / "registry.log",
-            ready=lambda: listens(self.port, "127.0.0.1"),
+            ready=lambda: listens(self.port, self.address),
             env=clean_env(self._directory, OTEL_TRACES_EXPORTER="none"),
             cwd=self._directory,
         )
@@ -95,6 +111,9 @@ class Registry:
             "storage": storage,
             "http": {"addr": self.authority, "secret": "not a secret", "relativeurls": relative_urls},
         }
+        if self._certificate is not None:
+            chain, key = self._certificate
+            config["http"]["tls"] = {"certificate": str(chain), "key": str(key)}
         if self._upstream is not None:
             config["proxy"] = {"remoteurl": self._upstream}
         return config
@@ -107,12 +126,12 @@ class Registry:
     @property
     def authority(self) -> str:
         """Host and port."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
         """Where it answers, without a path."""
-        return f"http://{self.authority}"
+        return f"{'http' if self._certificate is None else 'https'}://{self.authority}"
 
     def log(self) -> str:
         """Everything the registry printed so far, a line for every request among it."""
@@ -174,6 +193,14 @@ class Registry:
         """Ask the registry itself, past any proxy."""
         return fetch(f"{self.url}{path}", {"Accept": ", ".join(_MANIFEST_TYPES)})
 
+    def delete(self, path: str) -> int:
+        """Delete what is there, past any proxy; the status of the answer."""
+        return fetch(f"{self.url}{path}", method="DELETE").status
+
+    def pause(self) -> None:
+        """Stop the registry and keep what was pushed to it; ``start`` goes on."""
+        self._daemon.stop()
+
     def start(self) -> Self:
         """Start the registry."""
         self._daemon.start()
@@ -193,11 +220,16 @@ class Registry:
         self.stop()
 
 
-def fetch(url: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """GET a plain ``http`` URL directly, with no proxy in between and whatever the status is."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def fetch(url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> Answer:
+    """Ask a URL directly, with no proxy in between, whatever the status is and whosever the certificate."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    https = urllib.request.HTTPSHandler(context=unverified)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
+    request = urllib.request.Request(url, headers=dict(headers or {}), method=method)
     try:
-        with opener.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=20) as response:
+        with opener.open(request, timeout=20) as response:
             return Answer(response.status, _lower(response.headers.items()), response.read())
     except urllib.error.HTTPError as error:
         with error:
