@@ -22,6 +22,7 @@ from lab.private_registries import (
     PASSWORD_REGISTRY,
     SERVICE,
     TOKEN_REGISTRY,
+    TOKEN_SERVICE,
     USER,
     PrivateRegistries,
     write_authfile,
@@ -61,12 +62,18 @@ def start(
     assert private_registries
 
     def started(
-        endpoint: str, *, forward: bool = False, password: str | None = None, authfile: Path | None = None
+        endpoint: str,
+        *,
+        forward: bool = False,
+        prefix: str = SOURCE,
+        plain: bool = False,
+        password: str | None = None,
+        authfile: Path | None = None,
     ) -> tuple[Mitmdump, Surroundings]:
         conf = tmp_path / "registries.conf"
         conf.write_text(
-            f'[[registry]]\nlocation = "{SOURCE}"\n[[registry.mirror]]\nlocation = "{endpoint}"\n'
-            f'namespace-proxy = "{SOURCE}"\nforward-credentials = {str(forward).lower()}\n'
+            f'[[registry]]\nprefix = "{prefix}"\nlocation = "{endpoint}"\nnamespace-proxy = "{SOURCE}"\n'
+            f"forward-credentials = {str(forward).lower()}\nplain-http = {str(plain).lower()}\n"
         )
         options = {"flow_detail": "3", "save_stream_file": str(tmp_path / "flows")}
         if password is not None:
@@ -305,6 +312,18 @@ def test_the_login_is_for_pulls_only(
         assert curl(url, method=method, body=b"{}" if method == "PUT" else None).status == 401
     assert {each.authorization for each in private_registries.requests()} == {"none"}
     assert private_registries.tokens.requests() == []
+
+
+def test_the_login_goes_to_no_address_that_a_client_calls_the_endpoint(
+    start: Start, curl_factory: CurlFactory, private_registries: PrivateRegistries
+) -> None:
+    _, surroundings = start(PASSWORD_REGISTRY, prefix=PASSWORD_REGISTRY, plain=True, password=PASSWORD)
+    curl = curl_factory(surroundings)
+    path = "/v2/library/hello/tags/list"
+    got = curl(f"http://{TOKEN_SERVICE}{path}", headers={"Host": PASSWORD_REGISTRY})
+    assert (got.status, [each.authorization for each in private_registries.requests()]) == (401, ["none"])
+    assert curl(f"http://{PASSWORD_REGISTRY}{path}").status == 200
+    assert [each.authorization for each in private_registries.requests() if path in each.target] == ["none", "basic"]
 
 
 def test_the_login_of_a_client_wins_where_it_may_travel(endpoint: str, start: Start, curl_factory: CurlFactory) -> None:
