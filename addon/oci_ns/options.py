@@ -77,8 +77,8 @@ def declare(loader: Loader) -> None:
         str,
         "",
         "A file of logins for endpoints, containers-auth.json(5) or Docker's config.json: ns-inject itself logs in "
-        "there for pulls, so that clients need no login. 'system' follows the search path of the man page. Whoever reaches "
-        "ns-inject can then pull what these logins can.",
+        "there for pulls, so that clients need no login. 'system' follows the search path of the man page. Whoever "
+        "reaches ns-inject can then pull what these logins can.",
     )
     loader.add_option(
         "ns_connect_timeout",
