@@ -5,10 +5,11 @@ A client's own Authorization, where it may travel, always wins. How a login beco
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from oci_ns.decision import Decision
-from oci_ns.fetch import Answer, Fetch, Fields, NotAuthorizedError, Outgoing
+from oci_ns.fetch import Answer, Fetch, NotAuthorizedError, Outgoing
 from oci_ns.pull_access import PullAccess, access_of
 from oci_ns.token_request import AuthenticationError
 from oci_ns.tokens import Authenticator
@@ -23,17 +24,18 @@ class CentralCredentials:
         self._fetch = fetch
         self.authenticator: Authenticator | None = None
 
-    def access(self, decision: Decision, method: str, fields: Fields) -> PullAccess | None:
+    def access(self, decision: Decision, question: Callable[[Decision], Outgoing]) -> PullAccess | None:
         """What has to be authorized; None where there is no login for it, or where the client brings its own.
 
-        `fields` are the client's.
+        `question` is the client's request as it goes to where a decision says.
         """
         authenticator = self.authenticator
         if authenticator is None:
             return None
-        if decision.keeps_credentials and any(name.lower() == _AUTHORIZATION for name, _ in fields):
+        outgoing = question(decision)
+        if any(name.lower() == _AUTHORIZATION for name, _ in outgoing.fields):
             return None
-        access = access_of(decision, method)
+        access = access_of(decision, outgoing.method, outgoing.connect_to)
         if access is None or not authenticator.has_login(access.site.registry, access.repository):
             return None
         return access
@@ -61,7 +63,7 @@ class CentralCredentials:
 
     async def fetch(self, decision: Decision, outgoing: Outgoing) -> Answer:
         """Bring the answer, authorized where there is a login for it. Raises FetchError."""
-        access = self.access(decision, outgoing.method, outgoing.fields)
+        access = self.access(decision, lambda _: outgoing)
         if access is None:
             return await self._fetch(outgoing)
         sent = await self.authorization(access)

@@ -74,7 +74,7 @@ class Forwarding:
         origin = origin_of(request, (request.scheme, host, port))
         if decision.subject is not None:
             settled = self.selection.settled(decision)
-            if settled is None or self.credentials.access(settled.sent, origin.method, origin.fields) is not None:
+            if settled is None or self.credentials.access(settled.sent, origin.outgoing) is not None:
                 return self._select(flow, origin, decision, settled)
             self._carry_out(flow, origin, decision, settled)
             return None
@@ -87,7 +87,7 @@ class Forwarding:
         whole = decision.operation is not Operation.BLOB and not has_body(flow.request)
         try:
             selected = settled or await self.selection.select(decision, origin.outgoing, whole=whole)
-            access = self.credentials.access(selected.sent, origin.method, origin.fields)
+            access = self.credentials.access(selected.sent, origin.outgoing)
             authorization = None
             if access is not None and selected.answer is None:
                 authorization = await self.credentials.authorization(access)

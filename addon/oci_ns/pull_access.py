@@ -25,8 +25,7 @@ _PULLS = frozenset(
 class Site:
     """An endpoint as it is asked. With a `namespace` (its `ns`) it may want something else than without.
 
-    `connect_to` is the address to connect to where it is not that of the name; `insecure` leaves the certificate
-    unverified.
+    `insecure` leaves the certificate unverified.
     """
 
     scheme: str
@@ -34,7 +33,6 @@ class Site:
     port: int
     namespace: str | None = None
     insecure: bool = False
-    connect_to: tuple[str, int] | None = None
 
     @property
     def registry(self) -> str:
@@ -45,9 +43,7 @@ class Site:
     def ping(self) -> Outgoing:
         """The request that asks whether it is there and what it wants to see (distribution-spec, end-1)."""
         target = "/v2/" if self.namespace is None else f"/v2/?ns={escape_namespace(self.namespace)}"
-        return Outgoing(
-            "GET", self.scheme, self.host, self.port, target, connect_to=self.connect_to, insecure=self.insecure
-        )
+        return Outgoing("GET", self.scheme, self.host, self.port, target, insecure=self.insecure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +55,24 @@ class PullAccess:
     catalog: bool = False
 
 
-def access_of(decision: Decision, method: str) -> PullAccess | None:
-    """What a request needs that is sent as decided; None for what is not a pull (GET or HEAD of content)."""
+def access_of(decision: Decision, method: str, connect_to: tuple[str, int] | None) -> PullAccess | None:
+    """What a request needs that is sent as decided; None for what is not a pull, and where no login may go.
+
+    A login goes to the host that it was written for, and nowhere that a client chose: `connect_to` is the address that
+    is connected to where the connection is the client's own (`Outgoing.connect_to`; None: the decision's host), and
+    what the client called that address proves nothing. It goes over plain http only where the endpoint says so.
+    """
     if method not in ("GET", "HEAD") or decision.error is not None or decision.operation not in _PULLS:
+        return None
+    endpoint = decision.endpoint
+    if connect_to is not None and connect_to != (decision.host, decision.port):
+        return None
+    if decision.scheme != "https" and not (endpoint is not None and (endpoint.plain_http or endpoint.insecure)):
         return None
     target = parse(decision.target)
     if target is None:
         return None
-    insecure = decision.endpoint is not None and decision.endpoint.insecure
+    insecure = endpoint is not None and endpoint.insecure
     site = Site(decision.scheme, decision.host, decision.port, decision.namespace, insecure)
     # An endpoint's location may break the grammar of repositories; then the target is OTHER, and of no repository.
     known = target.operation in _PULLS

@@ -200,9 +200,9 @@ def test_an_endpoint_that_did_not_answer_is_asked_again_soon() -> None:
     assert len(world.pings()) == 2
 
 
-def test_an_endpoint_is_asked_with_its_namespace_and_address() -> None:
+def test_an_endpoint_is_asked_with_its_namespace() -> None:
     world = World(answer(200))
-    site: dict[str, Any] = {"namespace": "quay.io:5000", "insecure": True, "connect_to": ("10.0.0.1", 443)}
+    site: dict[str, Any] = {"namespace": "quay.io:5000", "insecure": True}
 
     async def act(authenticator: Authenticator) -> None:
         await authenticator.authorization(access(**site))
@@ -210,7 +210,7 @@ def test_an_endpoint_is_asked_with_its_namespace_and_address() -> None:
 
     run(world, act)
     assert [each.target for each in world.pings()] == ["/v2/?ns=quay.io%3A5000", "/v2/?ns=ghcr.io"]
-    assert all(each.insecure and each.connect_to == ("10.0.0.1", 443) for each in world.pings())
+    assert all(each.insecure for each in world.pings())
 
 
 def test_the_login_of_a_namespace_is_used_below_it_and_for_pings() -> None:
@@ -625,7 +625,27 @@ insecure = true
 prefix = "blocked.io"
 location = "blocked.io"
 blocked = true
+
+[[registry]]
+location = "direct.io"
+namespace-proxy = "direct.io"
+
+[[registry]]
+location = "plain.io"
+namespace-proxy = "plain.io"
+plain-http = true
+
+[[registry]]
+location = "lax.io"
+namespace-proxy = "lax.io"
+insecure = true
 """
+
+
+def table() -> RouteTable:
+    return RouteTable(RouteIndex(parse_text(Path("registries.conf"), CONF.encode()).registries.values()))
+
+
 SITE = Site("http", "registry.example.com", 5000, "quay.io", insecure=True)
 
 
@@ -648,12 +668,32 @@ SITE = Site("http", "registry.example.com", 5000, "quay.io", insecure=True)
     ],
 )
 def test_only_pulls_get_access(method: str, url: str, expected: PullAccess | None) -> None:
-    table = RouteTable(RouteIndex(parse_text(Path("registries.conf"), CONF.encode()).registries.values()))
-    assert access_of(table.decide(method, "https", "quay.io", 443, url), method) == expected
+    assert access_of(table().decide(method, "https", "quay.io", 443, url), method, None) == expected
 
 
 def test_what_is_blocked_gets_no_access() -> None:
-    table = RouteTable(RouteIndex(parse_text(Path("registries.conf"), CONF.encode()).registries.values()))
-    decision = table.decide("GET", "https", "blocked.io", 443, "/v2/a/manifests/1")
+    decision = table().decide("GET", "https", "blocked.io", 443, "/v2/a/manifests/1")
     assert decision.error is not None
-    assert access_of(decision, "GET") is None
+    assert access_of(decision, "GET", None) is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "port", "connect_to", "granted"),
+    [
+        ("https", "direct.io", 443, None, True),
+        ("https", "direct.io", 443, ("direct.io", 443), True),
+        ("https", "direct.io", 443, ("evil.example.com", 443), False),
+        ("https", "direct.io", 443, ("198.51.100.66", 443), False),
+        ("https", "direct.io", 443, ("direct.io", 8443), False),
+        ("http", "direct.io", 80, ("direct.io", 80), False),
+        ("http", "plain.io", 80, ("plain.io", 80), True),
+        ("http", "lax.io", 80, ("lax.io", 80), True),
+        ("http", "lax.io", 80, ("198.51.100.66", 80), False),
+    ],
+)
+def test_a_login_goes_nowhere_that_a_client_chose(
+    scheme: str, host: str, port: int, connect_to: tuple[str, int] | None, granted: bool
+) -> None:
+    decision = table().decide("GET", scheme, host, port, "/v2/a/manifests/1")
+    assert (decision.host, decision.rerouted) == (host, False)
+    assert (access_of(decision, "GET", connect_to) is not None) == granted

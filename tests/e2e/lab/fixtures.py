@@ -19,6 +19,7 @@ from .clients import DIRECT, Containerd, Curl, Dockerd, Podman, Skopeo, Surround
 from .mitmdump import ADDON, Mitmdump
 from .network import ClientMachine, PrivateNetwork, PrivateNetworkError, enter_private_network
 from .nsproxy import NamespaceProxy
+from .private_registries import PrivateRegistries
 from .process import unavailable
 from .registries import ETCD, HELLO, Pushed, Registry
 from .tripwire import Tripwire
@@ -38,6 +39,8 @@ __all__ = [
     "nsproxy",
     "nsproxy_server",
     "podman_factory",
+    "private_registries",
+    "private_registries_server",
     "quay",
     "skopeo_factory",
     "source_registries_untouched",
@@ -200,6 +203,23 @@ def nsproxy(nsproxy_server: NamespaceProxy) -> NamespaceProxy:
     """The registry proxy, with only the requests of this test."""
     nsproxy_server.mark()
     return nsproxy_server
+
+
+@pytest.fixture(scope="session")
+def private_registries_server(
+    lab_directory: Path, network: PrivateNetwork, lab_ca: CertificateAuthority, hub: Registry, images: Images
+) -> Iterator[PrivateRegistries]:
+    """The private registries, with the content of ``hub``, and the images are there."""
+    assert images
+    with PrivateRegistries(lab_directory / "private", network, lab_ca, hub) as registries:
+        yield registries
+
+
+@pytest.fixture
+def private_registries(private_registries_server: PrivateRegistries) -> PrivateRegistries:
+    """The private registries, with only the requests of this test."""
+    private_registries_server.mark()
+    return private_registries_server
 
 
 @pytest.fixture

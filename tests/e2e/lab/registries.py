@@ -100,7 +100,7 @@ class Registry:
 
     def _config(self, relative_urls: bool) -> dict[str, Any]:
         storage = {
-            "filesystem": {"rootdirectory": str(self._directory / "storage")},
+            "filesystem": {"rootdirectory": str(self.storage)},
             "delete": {"enabled": self._upstream is None},
             "redirect": {"disable": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
@@ -117,6 +117,11 @@ class Registry:
         if self._upstream is not None:
             config["proxy"] = {"remoteurl": self._upstream}
         return config
+
+    @property
+    def storage(self) -> Path:
+        """The directory with its content."""
+        return self._directory / "storage"
 
     @property
     def authority(self) -> str:
@@ -204,7 +209,7 @@ class Registry:
     def stop(self) -> None:
         """Stop the registry and throw away what was pushed to it."""
         self._daemon.stop()
-        shutil.rmtree(self._directory / "storage", ignore_errors=True)
+        shutil.rmtree(self.storage, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self.start()
