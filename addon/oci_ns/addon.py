@@ -5,21 +5,24 @@ Knows mitmproxy, and nothing of how a decision is made.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from oci_ns import options
-from oci_ns.conf_files import find_sources, load
+from oci_ns.conf_files import find_sources
 from oci_ns.decision import Action, Decision, Policy, url_of
 from oci_ns.distribution import Operation
 from oci_ns.index import RouteIndex
 from oci_ns.log_line import decision_line
 from oci_ns.problems import ConfigurationError
+from oci_ns.reload import Reloader
+from oci_ns.reload_triggers import watch
 from oci_ns.routes import RouteTable
 from oci_ns.spec_error import SpecError
 
@@ -42,6 +45,8 @@ class NsInject:
     def __init__(self) -> None:
         self.table = RouteTable()
         self._running = False
+        self._reloader = Reloader(self._use)
+        self._end_watch: Callable[[], None] = lambda: None
 
     def load(self, loader: Loader) -> None:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
@@ -50,8 +55,14 @@ class NsInject:
         ctx.options.update(**unset)
 
     def running(self) -> None:
-        """From here on an option that does not load is refused, where before it ended the start."""
+        """From here on an option that does not load is refused, where before it ended the start; files are watched."""
         self._running = True
+        self._end_watch()
+        self._end_watch = watch(self._reloader)
+
+    def done(self) -> None:
+        """Leave nothing behind that runs."""
+        self._end_watch()
 
     def configure(self, updated: Collection[str]) -> None:
         """Read the files again where their options changed, and apply the policy's."""
@@ -67,13 +78,11 @@ class NsInject:
             logger.error("%s", error)
 
     def _read_files(self) -> None:
-        sources = find_sources(ctx.options.ns_registries_conf, ctx.options.ns_registries_conf_d, os.environ)
-        configuration = load(sources)
-        for warning in configuration.warnings:
-            logger.warning("%s", warning)
-        self.table = RouteTable(RouteIndex(configuration.registries), self.table.policy)
-        files = ", ".join(str(path) for path in configuration.files) or "no file"
-        logger.info("%d registries from %s", len(configuration.registries), files)
+        conf, drop_ins = ctx.options.ns_registries_conf, ctx.options.ns_registries_conf_d
+        self._reloader.replace(functools.partial(find_sources, conf, drop_ins, os.environ))
+
+    def _use(self, index: RouteIndex) -> None:
+        self.table = RouteTable(index, self.table.policy)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         """TLS of a host that no request is rewritten for is passed through unread."""
@@ -90,8 +99,9 @@ class NsInject:
         if flow.response or flow.error or not flow.live:
             return
         if not self._is_decided(flow):
-            host, port = self.table.addressed_host(request.scheme, request.host_header, request.host, request.port)
-            decision = self.table.decide(request.method, request.scheme, host, port, request.path)
+            table = self.table
+            host, port = table.addressed_host(request.scheme, request.host_header, request.host, request.port)
+            decision = table.decide(request.method, request.scheme, host, port, request.path)
             if decision.operation is None:
                 return
             addressed = url_of(request.scheme, host, port, request.path)
