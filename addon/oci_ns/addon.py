@@ -5,9 +5,10 @@ Knows mitmproxy, and nothing of how a decision is made.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
@@ -18,7 +19,7 @@ from oci_ns import options
 from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
-from oci_ns.conf_files import find_sources, load
+from oci_ns.conf_files import find_sources
 from oci_ns.decision import Policy
 from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
@@ -26,6 +27,8 @@ from oci_ns.forwarding import Forwarding
 from oci_ns.index import RouteIndex
 from oci_ns.network import network_of, tls_settings
 from oci_ns.problems import ConfigurationError
+from oci_ns.reload import Reloader
+from oci_ns.reload_triggers import watch
 from oci_ns.routes import RouteTable
 from oci_ns.selection import Selection
 from oci_ns.upstream_tls import amend
@@ -72,6 +75,8 @@ class NsInject:
         self.forwarding = Forwarding(Selection(carrier))
         self._last = LastWord(self)
         self._running = False
+        self._reloader = Reloader(self._use)
+        self._end_watch: Callable[[], None] = lambda: None
 
     def load(self, loader: Loader) -> None:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
@@ -80,9 +85,12 @@ class NsInject:
         ctx.options.update(**unset)
 
     def running(self) -> None:
-        """From here on an option that does not load is refused, where before it ended the start."""
+        """From here on an option that does not load is refused, where before it ended the start; files are watched."""
         self._running = True
-        ctx.master.addons.add(self._last)
+        if self._last not in ctx.master.addons:
+            ctx.master.addons.add(self._last)
+        self._end_watch()
+        self._end_watch = watch(self._reloader)
 
     def configure(self, updated: Collection[str]) -> None:
         """Read the files again where their options changed, and apply the policy's."""
@@ -103,13 +111,11 @@ class NsInject:
             logger.error("%s", error)
 
     def _read_files(self) -> None:
-        sources = find_sources(ctx.options.ns_registries_conf, ctx.options.ns_registries_conf_d, os.environ)
-        configuration = load(sources)
-        for warning in configuration.warnings:
-            logger.warning("%s", warning)
-        self.table = RouteTable(RouteIndex(configuration.registries), self.table.policy)
-        files = ", ".join(str(path) for path in configuration.files) or "no file"
-        logger.info("%d registries from %s", len(configuration.registries), files)
+        conf, drop_ins = ctx.options.ns_registries_conf, ctx.options.ns_registries_conf_d
+        self._reloader.replace(functools.partial(find_sources, conf, drop_ins, os.environ))
+
+    def _use(self, index: RouteIndex) -> None:
+        self.table = RouteTable(index, self.table.policy)
 
     def _read_logins(self) -> None:
         files = find_auth_files(ctx.options.ns_authfile, os.environ, os.getuid())
@@ -147,7 +153,8 @@ class NsInject:
 
     def done(self) -> None:
         """End what goes on in the background."""
-        if self._running:
+        self._end_watch()
+        if self._last in ctx.master.addons:
             ctx.master.addons.remove(self._last)
         self.forwarding.selection.endpoints.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -307,12 +308,16 @@ def test_start_up_ends_with_one_message_where_the_configuration_does_not_load(
 def test_once_running_an_option_that_does_not_load_is_refused_and_the_table_stays(
     addon: NsInject, mitmproxy: taddons.context, option: str, value: str, reason: str
 ) -> None:
-    addon.running()
-    before = addon.table
-    with pytest.raises(exceptions.OptionsError, match=reason):
-        mitmproxy.options.update(**{option: value})
-    assert addon.table.index.registries == before.index.registries
-    assert addon.table.policy == before.policy
+    async def refused() -> None:
+        addon.running()
+        before = addon.table
+        with pytest.raises(exceptions.OptionsError, match=reason):
+            mitmproxy.options.update(**{option: value})
+        assert addon.table.index.registries == before.index.registries
+        assert addon.table.policy == before.policy
+        addon.done()
+
+    asyncio.run(refused())
 
 
 def test_mitmproxy_is_kept_from_connecting_early(mitmproxy: taddons.context) -> None:
@@ -324,3 +329,35 @@ def test_mitmproxy_connects_early_where_it_was_told_to_even_by_its_own_default(m
     mitmproxy.options.update(connection_strategy="eager", upstream_cert=True)
     mitmproxy.master.addons.add(NsInject())
     assert (mitmproxy.options.connection_strategy, mitmproxy.options.upstream_cert) == ("eager", True)
+
+
+def test_a_changed_file_replaces_the_registries_and_leaves_the_policy(
+    addon: NsInject, mitmproxy: taddons.context, conf: Path
+) -> None:
+    async def changed() -> None:
+        mitmproxy.options.update(ns_default="quay.io")
+        addon.running()
+        conf.write_text(CONF.replace("proxy.example.com:5000/quay", "other.example.com/elsewhere"))
+        async with asyncio.timeout(10):
+            while not addon.table.index.is_endpoint("other.example.com"):
+                await asyncio.sleep(0.01)
+        addon.done()
+
+    asyncio.run(changed())
+    assert addon.table.policy.default == "quay.io"
+    sent = request("GET", "https://quay.io/v2/a/manifests/1")
+    requestheaders(addon, sent)
+    assert sent.request.url == "http://other.example.com/v2/elsewhere/a/manifests/1?ns=quay.io"
+
+
+def test_when_it_is_done_nothing_is_watched_any_more(addon: NsInject) -> None:
+    async def tasks_left() -> int:
+        addon.running()
+        assert len(asyncio.all_tasks()) == 2
+        addon.done()
+        addon.done()
+        await asyncio.sleep(0)
+        return len(asyncio.all_tasks() - {asyncio.current_task()})
+
+    assert asyncio.run(tasks_left()) == 0
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL

@@ -1,0 +1,203 @@
+"""When a changed configuration is read again, and what becomes of it: in use as a whole, or logged and not in use.
+
+Knows nothing of mitmproxy. Reads in a worker thread, so that a large table does not keep requests waiting, and hands
+over what it has built on the event loop, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oci_ns.background import in_background
+from oci_ns.conf_files import Configuration, Sources, load
+from oci_ns.file_watch import Fingerprint, fingerprint_of
+from oci_ns.index import RouteIndex
+from oci_ns.problems import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""A change is read when two looks in a row saw the same, so at the latest after two of these."""
+
+_ATTEMPTS = 3
+_FRESH_NS = 100_000_000
+
+Find = Callable[[], Sources]
+"""Finds the files anew: one that appears in the search path counts, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, and the same ready for requests."""
+
+    configuration: Configuration
+    index: RouteIndex
+
+
+def _same(one: Loaded | Exception, other: Loaded | Exception) -> bool:
+    """Whether nobody could tell one result from the other."""
+    if isinstance(one, Loaded):
+        return isinstance(other, Loaded) and one.configuration == other.configuration
+    return str(one) == str(other)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What came of reading the files, and what they looked like before; `steady` if they still did afterwards.
+
+    `fresh` tells that they may have changed since without looking any different, `news` that it is not the result of
+    the reading before.
+    """
+
+    result: Loaded | Exception
+    fingerprint: Fingerprint
+    steady: bool
+    fresh: bool
+    news: bool
+
+
+class Reloader:
+    """Keeps a table up to date with the files it comes from.
+
+    Belongs to one event loop, on which `use` is called with each new index. The loader and what it looks at may be
+    anything: `read` raises ConfigurationError for files that do not load, `look` never raises.
+    """
+
+    def __init__(
+        self,
+        use: Callable[[RouteIndex], None],
+        *,
+        interval: float = POLL_SECONDS,
+        look: Callable[[Sources], Fingerprint] = fingerprint_of,
+        read: Callable[[Sources], Loaded] | None = None,
+    ) -> None:
+        """`interval` is in seconds."""
+        self._use = use
+        self._interval = interval
+        self._look = look
+        self._read = read or load_index
+        self._find: Find | None = None
+        self._asked = asyncio.Event()
+        self._generation = 0
+        self._known: Fingerprint | None = None
+        """What the files looked like when they were read last, if that is certain."""
+        self._pending: Fingerprint | None = None
+        """What they looked like at the last look, if that was something new."""
+        self._last: Loaded | Exception | None = None
+
+    def replace(self, find: Find) -> None:
+        """Read other files, now. What is being read of the former ones in the meantime comes to nothing.
+
+        Raises ConfigurationError where they do not load: what was in use stays, and these files are watched.
+        """
+        self._generation += 1
+        self._find = find
+        reading = self._take(find)
+        self._settle(reading)
+        self._last = reading.result
+        if isinstance(reading.result, Exception):
+            raise reading.result
+        self._adopt(reading.result)
+
+    def ask(self) -> None:
+        """Have the files read at once, whether or not they have changed."""
+        self._asked.set()
+
+    async def watch(self) -> None:
+        """Look at the files at each interval, until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._asked.wait(), self._interval)
+            except TimeoutError:
+                await self._poll()
+            else:
+                self._asked.clear()
+                await self._read_at_once()
+
+    async def _poll(self) -> None:
+        find, generation = self._find, self._generation
+        if find is None:
+            return
+        seen = await in_background(functools.partial(self._see, find))
+        if generation != self._generation:
+            return
+        if seen == self._known or seen != self._pending:
+            # Something new may be half-written: it is read when the next look sees the same.
+            self._pending = None if seen == self._known else seen
+            return
+        former = self._last if self._known is None else None
+        reading = await in_background(functools.partial(self._take, find, former))
+        if generation == self._generation and reading.steady:
+            self._known, self._pending = reading.fingerprint, None
+            self._report(reading)
+
+    async def _read_at_once(self) -> None:
+        find, generation = self._find, self._generation
+        if find is None:
+            return
+        for _ in range(_ATTEMPTS):
+            reading = await in_background(functools.partial(self._take, find))
+            if generation != self._generation:
+                return
+            if reading.steady:
+                self._settle(reading)
+                self._report(reading)
+                return
+        # They change faster than they can be read. Once they rest, they are read.
+        self._known = self._pending = None
+
+    def _settle(self, reading: _Reading) -> None:
+        certain = reading.steady and not reading.fresh
+        self._known, self._pending = reading.fingerprint if certain else None, None
+
+    def _see(self, find: Find) -> Fingerprint:
+        try:
+            return self._look(find())
+        except Exception as error:
+            return Fingerprint((("", f"{type(error).__name__}: {error}"),))
+
+    def _take(self, find: Find, former: Loaded | Exception | None = None) -> _Reading:
+        """Read the files in the calling thread. Never raises. `former` is what it may turn out to be the same as."""
+        before, now = self._see(find), time.time_ns()
+        result: Loaded | Exception
+        try:
+            result = self._read(find())
+        except Exception as error:
+            result = error
+        return _Reading(
+            result=result,
+            fingerprint=before,
+            steady=self._see(find) == before,
+            fresh=before.fresh(now, _FRESH_NS),
+            news=former is None or not _same(result, former),
+        )
+
+    def _report(self, reading: _Reading) -> None:
+        result = reading.result
+        if not reading.news:
+            return
+        self._last = result
+        if isinstance(result, Exception):
+            unforeseen = None if isinstance(result, ConfigurationError | OSError) else result
+            logger.error("%s; what was loaded before stays in use", result, exc_info=unforeseen)
+        else:
+            self._adopt(result)
+
+    def _adopt(self, loaded: Loaded) -> None:
+        configuration = loaded.configuration
+        for warning in configuration.warnings:
+            logger.warning("%s", warning)
+        self._use(loaded.index)
+        files = ", ".join(str(path) for path in configuration.files) or "no file"
+        logger.info("%d registries from %s", len(configuration.registries), files)
+
+
+def load_index(sources: Sources) -> Loaded:
+    """Read the files and build the index. Raises ConfigurationError for files that do not load."""
+    configuration = load(sources)
+    return Loaded(configuration, RouteIndex(configuration.registries))
