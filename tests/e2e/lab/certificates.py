@@ -13,13 +13,13 @@ class CertificateAuthority:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._authority = trustme.CA(organization_name="ns-inject laboratory")
+        self.authority = trustme.CA(organization_name="ns-inject laboratory")
         self.pem = directory / "lab-ca.pem"
-        self._authority.cert_pem.write_to_path(str(self.pem))
+        self.authority.cert_pem.write_to_path(str(self.pem))
 
     def issue(self, *names: str) -> tuple[Path, Path]:
         """A certificate (with its chain) and its key for a server with these names or addresses."""
-        certificate = self._authority.issue_cert(*names)
+        certificate = self.authority.issue_cert(*names)
         chain, key = self._directory / f"{names[0]}.crt", self._directory / f"{names[0]}.key"
         chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
         key.write_bytes(certificate.private_key_pem.bytes())
