@@ -149,7 +149,7 @@ class NsInject:
         """End what goes on in the background."""
         if self._running:
             ctx.master.addons.remove(self._last)
-        self.forwarding.selection.endpoints.close()
+        self.forwarding.close()
 
 
 def _policy() -> Policy:
