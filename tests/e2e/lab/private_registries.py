@@ -24,7 +24,7 @@ from .process import Daemon, clean_env, free_port, listens, require, run
 from .registries import Registry, fetch
 from .token_service import ISSUER, PATH, TokenService
 
-ADDRESS = "198.51.100.30"
+ADDRESS = "198.51.100.50"
 PASSWORD_REGISTRY = "password.example.com"
 TOKEN_REGISTRY = "token.example.com"
 TOKEN_SERVICE = "auth.example.com"
