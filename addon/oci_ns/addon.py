@@ -156,7 +156,7 @@ class NsInject:
         self._end_watch()
         if self._last in ctx.master.addons:
             ctx.master.addons.remove(self._last)
-        self.forwarding.selection.endpoints.close()
+        self.forwarding.close()
 
 
 def _policy() -> Policy:

@@ -127,6 +127,12 @@ class Forwarding:
         if carried is not None and carried.authorization is not None and flow.response is None:
             flow.request.headers["Authorization"] = carried.authorization.decode("latin-1")
 
+    def close(self) -> None:
+        """Take back what is on its way: at the end, mitmproxy saves the flows that have no answer yet, too."""
+        for flow, carried in list(self._carried.items()):
+            _hide(flow, carried)
+        self.selection.endpoints.close()
+
     def response_head(self, flow: http.HTTPFlow) -> None:
         """Blobs are passed on as they come; what a person may want to read is kept."""
         response = flow.response

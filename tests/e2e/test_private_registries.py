@@ -25,9 +25,10 @@ from lab.private_registries import (
     TOKEN_SERVICE,
     USER,
     PrivateRegistries,
+    stalling,
     write_authfile,
 )
-from lab.process import wait_until
+from lab.process import Daemon, clean_env, require, wait_until
 from lab.registries import Pushed
 
 pytestmark = pytest.mark.usefixtures("source_registries_untouched")
@@ -350,3 +351,22 @@ def test_a_login_that_is_refused_is_said_and_not_shown(
     assert f"the login for {TOKEN_REGISTRY} cannot be used" in mitmdump.log()
     assert "refuses the login (401)" in mitmdump.log()
     assert_secret(mitmdump, tmp_path, secrets(private_registries, wrong))
+
+
+def test_a_request_that_has_no_answer_at_the_end_is_saved_without_the_login(
+    start: Start, private_registries: PrivateRegistries, tmp_path: Path
+) -> None:
+    with stalling() as (authority, sent):
+        mitmdump, surroundings = start(authority, plain=True, password=PASSWORD)
+        url = f"https://{SOURCE}/v2/library/hello/blobs/sha256:{'0' * 64}"
+        curl = [require("curl"), "--silent", "--proxy", surroundings.proxy or "", "--cacert", str(surroundings.ca), url]
+        with Daemon(
+            "curl",
+            curl,
+            log=tmp_path / "curl.log",
+            # The login is at the endpoint, so the flow is on its way.
+            ready=lambda: bool(sent),
+            env=clean_env(tmp_path),
+        ):
+            assert sent == [f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"]
+            assert_secret(mitmdump, tmp_path, secrets(private_registries))

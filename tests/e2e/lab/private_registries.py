@@ -8,9 +8,12 @@ of the token service ``auth.example.com``. The nginx answers on ports 443 (HTTPS
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +24,7 @@ from .process import Daemon, clean_env, free_port, listens, require, run
 from .registries import Registry, fetch
 from .token_service import ISSUER, PATH, TokenService
 
-ADDRESS = "198.51.100.30"
+ADDRESS = "198.51.100.50"
 PASSWORD_REGISTRY = "password.example.com"
 TOKEN_REGISTRY = "token.example.com"
 TOKEN_SERVICE = "auth.example.com"
@@ -211,3 +214,35 @@ def write_authfile(path: Path, *registries: str, user: str = USER, password: str
     path.touch(mode=0o600)
     path.write_text(json.dumps({"auths": {registry: {"auth": auth} for registry in registries}}))
     return path
+
+
+@contextlib.contextmanager
+def stalling() -> Iterator[tuple[str, list[str]]]:
+    """A registry that wants a password, and once it has it does not answer; its authority, and what it was sent."""
+    sent: list[str] = []
+    end = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "Authorization" in self.headers:
+                sent.append(self.headers["Authorization"])
+                end.wait()
+                return
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="stalling"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}", sent
+        finally:
+            end.set()
+            server.shutdown()
+            thread.join()
