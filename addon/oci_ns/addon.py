@@ -101,6 +101,8 @@ class NsInject:
                 self.table = RouteTable(self.table.index, _policy())
             if options.LOGIN_OPTIONS & set(updated):
                 self._read_logins()
+            if options.BLOB_OPTIONS & set(updated):
+                self.forwarding.blobs = options.blobs_of(ctx.options.ns_blobs)
             if options.TIME_OPTIONS & set(updated):
                 options.check_times({name: getattr(ctx.options, name) for name in options.TIME_OPTIONS})
                 self.forwarding.selection.memory.ttl = ctx.options.ns_remember

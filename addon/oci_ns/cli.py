@@ -17,7 +17,7 @@ from oci_ns import explain as explanations
 from oci_ns.conf_files import Configuration, find_sources, load
 from oci_ns.index import RouteIndex
 from oci_ns.log_line import printable
-from oci_ns.options import check_times, policy_of
+from oci_ns.options import blobs_of, check_times, policy_of
 from oci_ns.problems import ConfigurationError
 from oci_ns.routes import RouteTable
 
@@ -34,6 +34,7 @@ class Settings:
     ns_default: str = ""
     ns_client_namespace: str = "keep"
     ns_unresolved: str = "pass"
+    ns_blobs: str = "stream"
     ns_authfile: str = ""
     ns_certs_d: str = ""
     ns_connect_timeout: str = "5"
@@ -129,6 +130,7 @@ def explain(
     try:
         policy = policy_of(settings)
         check_times(asdict(settings))
+        blobs_of(settings.ns_blobs)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--set") from error
     table = RouteTable(RouteIndex(_load(settings).registries), policy)

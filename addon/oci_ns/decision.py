@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from oci_ns.distribution import Operation
+from oci_ns.distribution import Moved, Operation
 from oci_ns.reference import DEFAULT_PORTS
 from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.spec_error import SpecError
@@ -77,7 +77,8 @@ class Decision:
     `operation` is None for what is not below `/v2`.
 
     A pull that a registry's endpoints serve has a `subject`, and `alternatives`: the same for each further endpoint, in
-    order, to be tried where this one cannot be reached or does not have it.
+    order, to be tried where this one cannot be reached or does not have it. `moved` says what its repositories are
+    called there instead; None where the same.
     """
 
     action: Action
@@ -94,6 +95,7 @@ class Decision:
     operation: Operation | None = None
     subject: Subject | None = None
     alternatives: tuple[Decision, ...] = ()
+    moved: Moved | None = None
 
     @property
     def keeps_credentials(self) -> bool:

@@ -28,6 +28,14 @@ class Operation(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """What a repository's name begins with, for the client and at the endpoint, as in a URL; '' for nothing."""
+
+    client: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A parsed request target: `base` + `/` + `raw_repository` + `tail` [+ `?` + `query`].
 
@@ -62,6 +70,10 @@ class Target:
             return ""
         tail = f"{self.tail[: self.tail.rindex('/') + 1]}{reference}" if reference else self.tail
         return f"{self.base}/{repository}{tail}"
+
+    def beginning(self, strip: int) -> str:
+        """The first `strip` decoded characters of the repository, as the client spelt them."""
+        return self.raw_repository[: _raw_length(self.raw_repository, strip)]
 
     @property
     def path(self) -> str:

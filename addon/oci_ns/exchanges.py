@@ -90,9 +90,9 @@ def response_of(answer: Answer, method: str) -> http.Response:
     )
 
 
-def again(origin: Origin) -> http.Response:
-    """The client shall ask the very same again (307 leaves method and header fields as they are)."""
-    return http.Response.make(307, b"", {"Location": origin.target.partition("#")[0]})
+def redirect(target: str) -> http.Response:
+    """The client shall ask there, with method and header fields as they are (RFC 9110, section 15.4.8)."""
+    return http.Response.make(307, b"", {"Location": target})
 
 
 def answer_of(response: http.Response) -> Answer:

@@ -12,21 +12,14 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
-from oci_ns.decision import Action, Decision, Source, url_of
+from oci_ns.blob_redirect import redirect_target
+from oci_ns.decision import Action, Decision, url_of
 from oci_ns.distribution import Operation
-from oci_ns.exchanges import (
-    CREDENTIALS,
-    Origin,
-    again,
-    answer_of,
-    error_response,
-    greeting,
-    has_body,
-    origin_of,
-    response_of,
-)
+from oci_ns.exchanges import Origin, answer_of, error_response, has_body, origin_of, redirect, response_of
 from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
+from oci_ns.flows import apply, for_the_client, is_decided, operation_of, remember
 from oci_ns.log_line import decision_line, printable
+from oci_ns.options import Blobs
 from oci_ns.pull_access import PullAccess
 from oci_ns.routes import RouteTable
 from oci_ns.selection import NoEndpointError, Selected, Selection, is_passed_over, rejection_of
@@ -34,15 +27,12 @@ from oci_ns.spec_error import SpecError
 
 logger = logging.getLogger(__name__)
 
-METADATA = "ns_inject"
-"""The key in `flow.metadata`: a dictionary of `addressed` and `upstream` (URLs), `namespace`, `source`, `operation`."""
-
 _STREAMED_STATUS = frozenset({200, 206})
 
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """A pull that mitmproxy carries to its endpoint: the decision with all its candidates, and the one chosen."""
+    """A request that mitmproxy carries: the decision with all its candidates, the one chosen, and the same as sent."""
 
     decision: Decision
     chosen: Decision
@@ -59,13 +49,14 @@ class Forwarding:
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
         self.credentials = selection.endpoints.credentials
+        self.blobs = Blobs.STREAM
         self._carried: WeakKeyDictionary[http.HTTPFlow, _Carried] = WeakKeyDictionary()
 
     def request(self, table: RouteTable, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Decide by the table, and shape the flow; where endpoints have to be asked first, that is to be awaited."""
         request = flow.request
-        if _is_decided(flow):
-            request.stream = request.stream or _operation(flow) == Operation.UPLOAD.value
+        if is_decided(flow):
+            request.stream = request.stream or operation_of(flow) == Operation.UPLOAD.value
             return None
         host, port = table.addressed_host(request.scheme, request.host_header, request.host, request.port)
         decision = table.decide(request.method, request.scheme, host, port, request.path)
@@ -101,25 +92,36 @@ class Forwarding:
             failure = SpecError(500, "UNKNOWN", "ns-inject failed to select an endpoint; its log has the reason")
             self._carry_out(flow, origin, _refused(decision, failure), None)
         else:
-            self._carry_out(flow, origin, decision, selected)
-            if selected.answer is None:
-                carried = self._carried[flow]
-                self._carried[flow] = replace(carried, access=access, authorization=authorization)
+            self._carry_out(flow, origin, decision, selected, access, authorization)
 
-    def _carry_out(self, flow: http.HTTPFlow, origin: Origin, decision: Decision, selected: Selected | None) -> None:
+    def _carry_out(
+        self,
+        flow: http.HTTPFlow,
+        origin: Origin,
+        decision: Decision,
+        selected: Selected | None,
+        access: PullAccess | None = None,
+        authorization: bytes | None = None,
+    ) -> None:
         """Shape the flow as decided."""
+        chosen = selected.decision if selected is not None else decision
         sent = selected.sent if selected is not None else decision
-        addressed = url_of(*origin.addressed, flow.request.path)
+        addressed = url_of(*origin.addressed, origin.target)
         _log_rejections(decision, selected)
         logger.info("%s", decision_line(origin.method, addressed, sent))
-        _apply(flow, sent, origin.addressed)
-        _remember(flow, sent, addressed)
-        if selected is None:
+        apply(flow, sent, origin.addressed)
+        remember(flow, sent, addressed)
+        if flow.response is not None:
             return
-        if selected.answer is not None:
-            _answer(flow, sent, selected.answer)
-        else:
-            self._carried[flow] = _Carried(decision, selected.decision, selected.sent, origin)
+        if selected is not None and selected.answer is not None:
+            _answer(flow, sent, origin, selected.answer)
+            return
+        if self.blobs is Blobs.REDIRECT and access is None:
+            target = redirect_target(sent, addressed, origin.method, origin.fields)
+            if target is not None:
+                flow.response = redirect(target)
+                return
+        self._carried[flow] = _Carried(decision, chosen, sent, origin, access, authorization)
 
     def leaves(self, flow: http.HTTPFlow) -> None:
         """The last moment before the request leaves."""
@@ -142,16 +144,17 @@ class Forwarding:
         if carried is not None:
             _hide(flow, carried)
             if response.status_code != 401 or carried.access is None:
-                _for_the_client(response, carried.sent)
-            self.selection.answered(carried.decision, carried.chosen, response.status_code)
-        if _operation(flow) == Operation.BLOB.value:
+                for_the_client(flow, response, carried.sent, carried.origin)
+            if carried.decision.subject is not None:
+                self.selection.answered(carried.decision, carried.chosen, response.status_code)
+        if operation_of(flow) == Operation.BLOB.value:
             response.stream = response.stream or response.status_code in _STREAMED_STATUS
 
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
         carried = self._carried.pop(flow, None)
         response = flow.response
-        if carried is None or response is None or has_body(flow.request):
+        if carried is None or carried.decision.subject is None or response is None or has_body(flow.request):
             return None
         operation = carried.decision.operation
         if response.status_code == 401 and carried.access is not None:
@@ -169,12 +172,13 @@ class Forwarding:
         try:
             better = await self.credentials.renewed(access, challenges, carried.authorization)
             if better is None:
-                _for_the_client(response, carried.sent)
+                for_the_client(flow, response, carried.sent, carried.origin)
                 return
             if carried.decision.operation is Operation.BLOB:
-                flow.response = again(origin)
+                flow.response = redirect(origin.target)
             else:
-                _answer(flow, carried.sent, await self.credentials.fetch(carried.sent, origin.outgoing(carried.sent)))
+                answer = await self.credentials.fetch(carried.sent, origin.outgoing(carried.sent))
+                _answer(flow, carried.sent, origin, answer)
         except FetchError as error:
             logger.warning("%s: %s", printable(str(carried.decision.subject)), printable(str(error)))
 
@@ -189,20 +193,15 @@ class Forwarding:
             return
         _log_rejections(carried.decision, replace(selected, rejections=(failed, *selected.rejections)))
         if selected.answer is not None:
-            _answer(flow, selected.sent, selected.answer)
+            _answer(flow, selected.sent, origin, selected.answer)
 
     def failed(self, flow: http.HTTPFlow) -> None:
         """An endpoint that did not answer is looked at before the next request goes there."""
         carried = self._carried.pop(flow, None)
         if carried is not None:
             _hide(flow, carried)
-            self.selection.failed(carried.decision, carried.chosen)
-
-
-def _is_decided(flow: http.HTTPFlow) -> bool:
-    """Whether this is a replay of what a decision made, which must not be decided again."""
-    remembered = flow.metadata.get(METADATA)
-    return isinstance(remembered, dict) and remembered.get("upstream") == flow.request.url
+            if carried.decision.subject is not None:
+                self.selection.failed(carried.decision, carried.chosen)
 
 
 def _hide(flow: http.HTTPFlow, carried: _Carried) -> None:
@@ -211,16 +210,9 @@ def _hide(flow: http.HTTPFlow, carried: _Carried) -> None:
         flow.request.headers.pop("Authorization", None)
 
 
-def _answer(flow: http.HTTPFlow, sent: Decision, answer: Answer) -> None:
-    flow.response = response_of(answer, flow.request.method)
-    _for_the_client(flow.response, sent)
-
-
-def _for_the_client(response: http.Response, sent: Decision) -> None:
-    """Make the response of the endpoint one of the registry that the client addressed."""
-    if not sent.keeps_credentials:
-        # The client would log in for the registry it believes to talk to, at whatever the endpoint names.
-        response.headers.pop("WWW-Authenticate", None)
+def _answer(flow: http.HTTPFlow, sent: Decision, origin: Origin, answer: Answer) -> None:
+    flow.response = response_of(answer, origin.method)
+    for_the_client(flow, flow.response, sent, origin)
 
 
 def _refused(decision: Decision, error: SpecError) -> Decision:
@@ -230,42 +222,3 @@ def _refused(decision: Decision, error: SpecError) -> Decision:
 def _log_rejections(decision: Decision, selected: Selected | None) -> None:
     for rejection in selected.rejections if selected is not None else ():
         logger.warning("%s: passed over %s", printable(str(decision.subject)), printable(str(rejection)))
-
-
-def _operation(flow: http.HTTPFlow) -> str | None:
-    remembered = flow.metadata.get(METADATA)
-    return remembered.get("operation") if isinstance(remembered, dict) else None
-
-
-def _apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
-    request = flow.request
-    if decision.error is not None:
-        # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
-        # source registry gets its ping, and then the error to the request it is about, which it prints.
-        greeted = decision.operation is Operation.PING and decision.source is Source.HOST
-        flow.response = greeting(request.method) if greeted else error_response(decision.error, request.method)
-        return
-    if decision.action is Action.PASS:
-        return
-    if (decision.scheme, decision.host, decision.port) != addressed:
-        # The host's setter writes Host and :authority, with the port where the scheme does not imply it.
-        request.scheme = decision.scheme
-        request.port = decision.port
-        request.host = decision.host
-        if flow.server_conn.address == (decision.host, decision.port):
-            # With keep_host_header, mitmproxy would present the name the client asked for to its own destination.
-            flow.server_conn.sni = decision.host
-    if not decision.keeps_credentials:
-        for name in CREDENTIALS:
-            request.headers.pop(name, None)
-    request.path = decision.target
-
-
-def _remember(flow: http.HTTPFlow, decision: Decision, addressed: str) -> None:
-    flow.metadata[METADATA] = {
-        "addressed": addressed,
-        "upstream": flow.request.url if decision.error is None else None,
-        "namespace": decision.namespace,
-        "source": decision.source.value if decision.source is not None else None,
-        "operation": decision.operation.value if decision.operation is not None else None,
-    }

@@ -17,7 +17,15 @@ _Choice = TypeVar("_Choice", bound=enum.Enum)
 SOURCE_OPTIONS = frozenset({"ns_registries_conf", "ns_registries_conf_d"})
 TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_remember"})
 LOGIN_OPTIONS = frozenset({"ns_authfile"})
+BLOB_OPTIONS = frozenset({"ns_blobs"})
 POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
+
+
+class Blobs(enum.Enum):
+    """How blobs reach the client."""
+
+    STREAM = "stream"
+    REDIRECT = "redirect"
 
 
 class Options(Protocol):
@@ -73,6 +81,15 @@ def declare(loader: Loader) -> None:
         choices=[choice.value for choice in Unresolved],
     )
     loader.add_option(
+        "ns_blobs",
+        str,
+        Blobs.STREAM.value,
+        "How blobs reach the client. stream: through mitmproxy. redirect: a GET that would be rewritten is answered "
+        "with 307 and the endpoint's own URL, ns in it, so that the bytes come straight from there; for clients that "
+        "can reach the endpoint and trust its certificate. What needs a login is streamed all the same.",
+        choices=[choice.value for choice in Blobs],
+    )
+    loader.add_option(
         "ns_authfile",
         str,
         "",
@@ -118,6 +135,11 @@ def policy_of(options: Options) -> Policy:
         _choice(ClientNamespace, "ns_client_namespace", options.ns_client_namespace),
         _choice(Unresolved, "ns_unresolved", options.ns_unresolved),
     )
+
+
+def blobs_of(value: str) -> Blobs:
+    """What `ns_blobs` says. Raises ValueError, with the reason, where it is none of its values."""
+    return _choice(Blobs, "ns_blobs", value)
 
 
 def check_times(options: Mapping[str, object]) -> None:

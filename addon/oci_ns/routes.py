@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Subject, Unresolved
 from oci_ns.distribution import (
+    Moved,
     Operation,
     join,
     namespaces_in,
@@ -22,8 +23,10 @@ from oci_ns.distribution import (
 from oci_ns.hops import Hop, Route, hop_of
 from oci_ns.index import Found, RouteIndex
 from oci_ns.locations import Location
+from oci_ns.mount import with_mount_moved
 from oci_ns.pull_sources import admitted_mirrors
 from oci_ns.reference import DEFAULT_PORTS, canonical_registry, looks_like_host, registry_name, split_host
+from oci_ns.registries_conf import Endpoint
 from oci_ns.request import Request
 from oci_ns.spec_error import SpecError
 
@@ -118,9 +121,16 @@ class RouteTable:
         if request.pull and hop.namespace not in place.open_namespaces:
             return self._blocked(request, Source.QUERY, source_host)
         namespace, _ = hop.namespace_for(source_host)
-        return request.keep(
-            Source.QUERY, namespace, hop.with_namespace(request.target.path, request.target.query, source_host)
-        )
+        target = hop.with_namespace(request.target.path, request.target.query, source_host)
+        return self._as_pull(request, request.keep(Source.QUERY, namespace, target), hop.endpoint, source_host)
+
+    @staticmethod
+    def _as_pull(request: Request, kept: Decision, endpoint: Endpoint, source_host: str) -> Decision:
+        """A request that stays at the endpoint it addressed; a pull is one from there, with no alternatives."""
+        if not request.pull:
+            return kept
+        subject = Subject(canonical_registry(source_host), request.target.scope, request.target.suffix)
+        return replace(kept, endpoint=endpoint, subject=subject)
 
     def _by_host(self, request: Request) -> Decision | None:
         """The addressed host is a source registry: pulls go to its endpoints, the rest stays with it."""
@@ -153,7 +163,8 @@ class RouteTable:
             return None
         if request.pull and namespace not in place.open_namespaces:
             return self._blocked(request, Source.LOCATION, namespace)
-        return request.keep(Source.LOCATION, namespace, join(target.path, with_namespace(target.query, namespace)))
+        kept = request.keep(Source.LOCATION, namespace, join(target.path, with_namespace(target.query, namespace)))
+        return self._as_pull(request, kept, place.namespaces[namespace], namespace)
 
     def _by_path(self, request: Request) -> Decision | None:
         first, slash, rest = request.target.scope.partition("/")
@@ -252,7 +263,14 @@ class RouteTable:
 
     def _send(self, request: Request, source: Source, found: Found, hop: Hop) -> Decision | None:
         """Send the request to the endpoint; None where location and repository leave no repository there."""
-        text = hop.target(request.target, found.strip, found.source_host)
+        target, moved = request.target, None
+        if target.raw_repository:
+            moved = Moved(target.beginning(found.strip), hop.path)
+            if moved.client == moved.endpoint:
+                moved = None
+            elif target.operation is Operation.UPLOAD:
+                target = replace(target, query=with_mount_moved(target.query, moved))
+        text = hop.target(target, found.strip, found.source_host)
         if not text:
             return None
         namespace, _ = hop.namespace_for(found.source_host)
@@ -276,7 +294,8 @@ class RouteTable:
             rerouted=rerouted,
             endpoint=hop.endpoint,
             registry=found.route.registry,
-            operation=request.target.operation,
+            operation=target.operation,
+            moved=moved,
         )
 
     @staticmethod

@@ -16,7 +16,7 @@ from mitmproxy.test import taddons, tflow, tutils
 
 from oci_ns.addon import NsInject
 from oci_ns.fetch import Answer, Outgoing
-from oci_ns.forwarding import METADATA
+from oci_ns.flows import METADATA
 from tests.unit.test_distribution import SHA
 
 CONF = """

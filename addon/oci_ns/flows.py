@@ -1,0 +1,122 @@
+"""A flow shaped as decided, on its way there and back: URL, header fields, and what is noted in its metadata.
+
+Knows mitmproxy's flows, and which header fields lead a client back; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mitmproxy import ctx, http
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from oci_ns.decision import Action, Decision, Source, url_of
+from oci_ns.distribution import Operation, namespaces_in
+from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting
+from oci_ns.way_back import WayBack
+
+METADATA = "ns_inject"
+"""The key in `flow.metadata`: a dictionary of `addressed` and `upstream` (URLs), `namespace`, `source`, `operation`."""
+
+_REFERENCES = ("Location", "Link", "WWW-Authenticate")
+
+
+def is_decided(flow: http.HTTPFlow) -> bool:
+    """Whether this is a replay of what a decision made, which must not be decided again."""
+    remembered = flow.metadata.get(METADATA)
+    return isinstance(remembered, dict) and remembered.get("upstream") == flow.request.url
+
+
+def operation_of(flow: http.HTTPFlow) -> str | None:
+    """The value of the decided operation; None where nothing was decided."""
+    remembered = flow.metadata.get(METADATA)
+    return remembered.get("operation") if isinstance(remembered, dict) else None
+
+
+def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
+    """Shape the request as decided, or answer it with the decision's error; `addressed` is scheme, host and port."""
+    request = flow.request
+    if decision.error is not None:
+        # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
+        # source registry gets its ping, and then the error to the request it is about, which it prints.
+        greeted = decision.operation is Operation.PING and decision.source is Source.HOST
+        flow.response = greeting(request.method) if greeted else error_response(decision.error, request.method)
+        return
+    if decision.action is Action.PASS:
+        return
+    if (decision.scheme, decision.host, decision.port) != addressed:
+        # The host's setter writes Host and :authority, with the port where the scheme does not imply it.
+        request.scheme = decision.scheme
+        request.port = decision.port
+        request.host = decision.host
+        if flow.server_conn.address == (decision.host, decision.port):
+            # With keep_host_header, mitmproxy would present the name the client asked for to its own destination.
+            flow.server_conn.sni = decision.host
+    if not decision.keeps_credentials:
+        for name in CREDENTIALS:
+            request.headers.pop(name, None)
+    request.path = decision.target
+
+
+def remember(flow: http.HTTPFlow, decision: Decision, addressed: str) -> None:
+    """Note in the flow what was decided about a request for the URL `addressed`."""
+    flow.metadata[METADATA] = {
+        "addressed": addressed,
+        "upstream": flow.request.url if decision.error is None else None,
+        "namespace": decision.namespace,
+        "source": decision.source.value if decision.source is not None else None,
+        "operation": decision.operation.value if decision.operation is not None else None,
+    }
+
+
+def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision, origin: Origin) -> None:
+    """Make the endpoint's response one of the host that the client addressed."""
+    headers = response.headers
+    if not any(name in headers for name in _REFERENCES):
+        return
+    if not sent.keeps_credentials:
+        # The client would log in for the registry it believes to talk to, at whatever the endpoint names.
+        headers.pop("WWW-Authenticate", None)
+    listening = isinstance(flow.client_conn.proxy_mode, ReverseMode)
+    if sent.action is Action.PASS and not listening:
+        return
+    way_back = _way_back(sent, origin, listening=listening)
+    _map(headers, "Location", way_back.reference)
+    _map(headers, "Link", way_back.link)
+    if listening and not sent.rerouted:
+        base = _listener(flow)
+        _map(headers, "WWW-Authenticate", lambda value: way_back.challenge(value, base))
+
+
+def _map(headers: http.Headers, name: str, mapped: Callable[[str], str]) -> None:
+    values = headers.get_all(name)
+    new = [mapped(value) for value in values]
+    if new != values:
+        headers.set_all(name, new)
+
+
+def _way_back(sent: Decision, origin: Origin, *, listening: bool) -> WayBack:
+    return WayBack(
+        scheme=sent.scheme,
+        host=sent.host,
+        port=sent.port,
+        moved=sent.moved,
+        namespaced=sent.action is Action.REWRITE and sent.namespace is not None,
+        client_namespace=next(filter(None, namespaces_in(origin.target.partition("?")[2])), None),
+        rerouted=sent.rerouted,
+        listening=listening,
+    )
+
+
+def _listener(flow: http.HTTPFlow) -> str:
+    """Scheme and authority of the listener, as the client may have addressed it.
+
+    mitmproxy overwrites the Host that would tell, unless it keeps it; else TLS tells the name, or there is the address.
+    """
+    client = flow.client_conn
+    scheme = "https" if client.tls_established else "http"
+    host, port = client.sockname[:2]
+    if ctx.options.keep_host_header and flow.request.host_header:
+        return f"{scheme}://{flow.request.host_header}"
+    name = client.sni or host
+    return url_of(scheme, name, port, "")
