@@ -5,12 +5,14 @@ Translates between mitmproxy's flows and the selection of endpoints; nothing is 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
+from mitmproxy.proxy.mode_specs import ReverseMode
 
 from oci_ns.blob_redirect import redirect_target
 from oci_ns.decision import Action, Decision, url_of
@@ -24,6 +26,7 @@ from oci_ns.pull_access import PullAccess
 from oci_ns.routes import RouteTable
 from oci_ns.selection import NoEndpointError, Selected, Selection, is_passed_over, rejection_of
 from oci_ns.spec_error import SpecError
+from oci_ns.token_scope import with_scopes_moved
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,10 @@ class Forwarding:
         host, port = table.addressed_host(request.scheme, request.host_header, request.host, request.port)
         decision = table.decide(request.method, request.scheme, host, port, request.path)
         if decision.operation is None:
+            if isinstance(flow.client_conn.proxy_mode, ReverseMode):
+                # A token service at the endpoint's own name is asked through the listener, too.
+                moved = functools.partial(table.moved_repository, request.scheme, host, port)
+                request.path = with_scopes_moved(request.path, moved)
             return None
         origin = origin_of(request, (request.scheme, host, port))
         if decision.subject is not None:

@@ -56,6 +56,14 @@ class RouteTable:
                 return name, named_port or DEFAULT_PORTS[scheme]
         return host, port
 
+    def moved_repository(self, scheme: str, host: str, port: int, repository: str) -> str:
+        """What the addressed host calls a repository that a client calls `repository`, where it keeps its requests."""
+        decision = self.decide("PUT", scheme, host, port, f"/v2/{repository}/manifests/latest")
+        if decision.moved is None or decision.rerouted:
+            return repository
+        target = parse(decision.target)
+        return target.scope if target is not None else repository
+
     def decide(self, method: str, scheme: str, host: str, port: int, target: str) -> Decision:
         """Decide about a request for `target` (path and query as sent) to the addressed host.
 

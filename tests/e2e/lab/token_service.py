@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -94,7 +94,10 @@ class TokenService:
         address: str,
         port: int,
         certificate: tuple[Path, Path] | None = None,
+        push: bool = False,
     ) -> None:
+        """With ``push``, its users may push and delete, too."""
+        self._rights = {"pull", "push", "delete"} if push else {"pull"}
         self.signer = Signer(directory)
         self.expires_in = 300
         """Seconds a token is said to last; a registry of distribution takes it for a minute longer."""
@@ -149,7 +152,7 @@ class TokenService:
             self._requests.append(TokenRequest(method, scheme, user, service, scopes, status))
         if status != 200:
             return status, {"errors": [{"code": "UNAUTHORIZED", "message": "no such user and password"}]}
-        token = self.signer.sign(_claims(user, service, scopes, self.expires_in))
+        token = self.signer.sign(_claims(user, service, scopes, self.expires_in, self._rights))
         with self._lock:
             self._issued.append(token)
         name = "token" if method == "GET" else "access_token"
@@ -186,7 +189,7 @@ class TokenService:
         self.stop()
 
 
-def _claims(user: str, service: str, scopes: tuple[str, ...], lifetime: int) -> dict[str, Any]:
+def _claims(user: str, service: str, scopes: tuple[str, ...], lifetime: int, rights: Set[str]) -> dict[str, Any]:
     now = int(time.time())
     return {
         "iss": ISSUER,
@@ -196,15 +199,16 @@ def _claims(user: str, service: str, scopes: tuple[str, ...], lifetime: int) -> 
         "nbf": now - 1,
         "iat": now,
         "jti": uuid.uuid4().hex,
-        "access": [granted for scope in scopes if (granted := _granted(scope))],
+        "access": [granted for scope in scopes if (granted := _granted(scope, rights))],
     }
 
 
-def _granted(scope: str) -> dict[str, Any] | None:
+def _granted(scope: str, of_repositories: Set[str]) -> dict[str, Any] | None:
     """Of what is asked for, what may be had."""
     resource, _, asked = scope.rpartition(":")
     kind, _, name = resource.partition(":")
-    rights = {"repository": {"pull"}, "registry": {"*"} if name == "catalog" else set()}.get(kind, set())
+    of_registry = {"*"} if name == "catalog" else set()
+    rights = {"repository": of_repositories, "registry": of_registry}.get(kind, set())
     actions = [action for action in asked.split(",") if action in rights]
     return {"type": kind, "name": name, "actions": actions} if actions else None
 
