@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from lab.fixtures import Images, MitmdumpFactory
+from lab.measurements import measured, noted
 from lab.mitmdump import Mitmdump
 from lab.network import PROXY_NAME
 from lab.nsproxy import NamespaceProxy
@@ -35,10 +35,10 @@ pytestmark = pytest.mark.usefixtures("source_registries_untouched")
 
 
 def conf(path: str, namespace: str, *, prefix: str = "quay.io") -> str:
-    """A configuration by which quay.io comes from below `path` at the registry proxy, as `namespace`."""
+    """A configuration by which quay.io comes from below `path` at the registry proxy alone, as `namespace`."""
     return (
-        f'[[registry]]\nprefix = "{prefix}"\nlocation = "{prefix}"\n[[registry.mirror]]\n'
-        f'location = "{PROXY_NAME}:5000/{path}"\nplain-http = true\nnamespace-proxy = "{namespace}"\n'
+        f'[[registry]]\nprefix = "{prefix}"\nlocation = "{PROXY_NAME}:5000/{path}"\nplain-http = true\n'
+        f'namespace-proxy = "{namespace}"\n'
     )
 
 
@@ -74,7 +74,7 @@ class Running:
         begin = time.monotonic()
         change()
         wait_until(lambda: self.namespace() == namespace, f"{what} takes effect", timeout=PROMISED_SECONDS)
-        print(f"{what}: {time.monotonic() - begin:.2f} s")
+        measured(f"reload: {what} takes effect", begin)
 
     def hangup(self) -> None:
         os.kill(self.mitmdump.pid, signal.SIGHUP)
@@ -266,7 +266,7 @@ def test_under_a_reload_every_50_ms_no_request_fails_and_none_is_decided_by_half
         finally:
             ended.set()
     arrived = Counter(request.target for request in nsproxy.requests())
-    print(f"{running.loads()} loads of {reloads.result()} changes; {json.dumps(arrived, indent=1)}")
+    noted(f"reload: {running.loads()} loads of {reloads.result()} changes under {REQUESTS} requests: {dict(arrived)}")
     by_table = {
         (200, "quay.io", images.etcd.digest, images.etcd.digest): f"/v2/quay/{ETCD}/manifests/v3?ns=quay.io",
         (200, "docker.io", other.digest, other.digest): f"/v2/other/{ETCD}/manifests/v3?ns=docker.io",

@@ -9,4 +9,9 @@ lines: list[str] = []
 
 def measured(what: str, started: float) -> None:
     """Note that `what` took the time since `started` (of `time.monotonic`)."""
-    lines.append(f"{what}: {time.monotonic() - started:.2f} s")
+    noted(f"{what}: {time.monotonic() - started:.2f} s")
+
+
+def noted(line: str) -> None:
+    """Note a line."""
+    lines.append(line)
