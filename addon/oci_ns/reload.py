@@ -17,6 +17,7 @@ from oci_ns.background import in_background
 from oci_ns.conf_files import Configuration, Sources, load
 from oci_ns.file_watch import Fingerprint, fingerprint_of
 from oci_ns.index import RouteIndex
+from oci_ns.memory import collector_paused, free_slowly_with
 from oci_ns.problems import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -199,5 +200,8 @@ class Reloader:
 
 def load_index(sources: Sources) -> Loaded:
     """Read the files and build the index. Raises ConfigurationError for files that do not load."""
-    configuration = load(sources)
-    return Loaded(configuration, RouteIndex(configuration.registries))
+    with collector_paused():
+        configuration = load(sources)
+        index = RouteIndex(configuration.registries)
+        free_slowly_with(index, index.parts())
+    return Loaded(configuration, index)

@@ -47,7 +47,7 @@ def test_a_module_imports_what_its_room_allows(module: str) -> None:
     others = {name.partition(".")[0] for name in imports(module)} - set(sys.stdlib_module_names) - {"oci_ns"}
     allowed = {"mitmproxy"} if module in KNOW_MITMPROXY else set()
     allowed |= {"click"} if module in KNOW_CLICK else set()
-    allowed |= {"tomli"} if module == "conf_files" else set()
+    allowed |= {"tomli"} if module == "toml_pieces" else set()
     assert others <= allowed
 
 
