@@ -54,7 +54,9 @@ def _load_pieces(text: str, document: dict[str, Any]) -> bool:
         try:
             piece = tomli.loads(text[start:end])
         except (tomli.TOMLDecodeError, RecursionError):
-            # Wrong by itself or by the cut. All before was right, so that at least was cut where it may be.
+            if any(key != _ARRAY and _may_grow(value) for key, value in document.items()):
+                return False
+            # Wrong in itself or by the cut. All before was right, so that at least was cut where it may be.
             return _append(document, _loads(text, start))
         if start == 0 and end < len(text) and _ARRAY in piece and not _CUT.match(text):
             # Whether more may be added to it depends on how it was written.
@@ -83,6 +85,11 @@ def _append(document: dict[str, Any], piece: dict[str, Any]) -> bool:
         document[_ARRAY] += piece.pop(_ARRAY)
     document.update(piece)
     return True
+
+
+def _may_grow(value: object) -> bool:
+    """Whether headers further down can mean this value, so that they are right only behind it."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
 
 
 def _loads(text: str, start: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ DOCUMENTS = {
     "a table between": TABLE + '[aliases]\na = "b.com/a"\n' + TABLE * 2,
     "tables of one table here and there": f"{TABLE}[x.y]\na = 1\n{TABLE}[x.z]\na = 2\n{TABLE}",
     "an array here and there": f"{TABLE}[[x]]\na = 1\n{TABLE}[[x]]\na = 2\n{TABLE}",
+    "a header that is right only behind another": f"[[x]]\n{TABLE}[x.y]\n[[x]]\n{TABLE}",
     "a header in a string": f'{TABLE}a = """\n{TABLE}"""\n{TABLE}',
     "a header in a literal string": f"{TABLE}a = '''\n{TABLE}'''\n{TABLE}",
     "a header in a comment": f"{TABLE}# [[registry]]\n{TABLE}",
