@@ -55,7 +55,8 @@ class LastWord:
         server = data.conn
         if not isinstance(server, Server) or server.address is None or data.ssl_conn is None or data.is_dtls:
             return
-        host, port = server.address[:2]
+        # By the name that is verified: in transparent mode the address has none.
+        host, port = server.sni or server.address[0], server.address[1]
         try:
             amend(data.ssl_conn, tls_settings(ctx.options, self._addon.table.index, host, port))
         except CertificatesError as error:
@@ -118,6 +119,11 @@ class NsInject:
 
     def _use(self, index: RouteIndex) -> None:
         self.table = RouteTable(index, self.table.policy)
+        if self._running and ctx.options.ns_authfile:
+            try:
+                self._read_logins()
+            except ConfigurationError as error:
+                logger.error("%s; the logins that were loaded before stay in use", error)
 
     def _read_logins(self) -> None:
         files = find_auth_files(ctx.options.ns_authfile, os.environ, os.getuid())

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomli
-
 from oci_ns.problems import ConfigurationError, Problem
 from oci_ns.registries_conf import Document, Registry, read_document
+from oci_ns.toml_pieces import TomlSyntaxError, free_document, load_toml
 
 SYSTEM = "system"
 """The word that stands for the search path of containers-registries.conf(5)."""
@@ -136,16 +135,10 @@ def parse_text(path: Path, data: bytes) -> Document:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(Problem(path, line, "is not UTF-8")) from error
     try:
-        document = tomli.loads(text)
-    except (tomli.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(_syntax_problem(path, text, error)) from error
-    return read_document(path, text, document)
-
-
-def _syntax_problem(path: Path, text: str, error: Exception) -> Problem:
-    if isinstance(error, RecursionError):
-        return Problem(path, None, "is not valid TOML: nested too deeply")
-    message, _, position = str(error).rpartition(" (at ")
-    line_text = position.removeprefix("line ").partition(",")[0]
-    line = int(line_text) if line_text.isdigit() else text.count("\n") + 1
-    return Problem(path, line, f"is not valid TOML: {message or error}")
+        document = load_toml(text)
+    except TomlSyntaxError as error:
+        raise ConfigurationError(Problem(path, error.line, f"is not valid TOML: {error}")) from error
+    try:
+        return read_document(path, text, document)
+    finally:
+        free_document(document)

@@ -51,6 +51,22 @@ class RouteIndex:
         self._insecure, self._verified = _addresses(self.routes.values())
         self._own = self._sources - {route.prefix.registry for route in self.routes.values() if route.claims}
 
+    def parts(self) -> list[object]:
+        """All that the index is made of and that takes long to free: what is held first, then what holds it."""
+        held: list[object] = [*self.registries, *self.routes.values(), *self._locations.places()]
+        holding = (
+            self.registries,
+            self.routes,
+            self._sources,
+            self._own,
+            self._insecure,
+            self._verified,
+            self._locations,
+            self._images,
+            self._prefixes,
+        )
+        return [*held, *holding]
+
     def knows(self, name: str) -> bool:
         """Whether `name` is a source registry or an endpoint (a catch-all knows every host)."""
         return (

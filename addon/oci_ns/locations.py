@@ -85,6 +85,10 @@ class LocationIndex:
                 yield place
             length = max(name.rfind("/", first, length), name.rfind(":", first, length), name.rfind("@", first, length))
 
+    def places(self) -> Iterable[Location]:
+        """Every location."""
+        return self._locations.values()
+
     def ambiguous(self) -> list[tuple[str, list[str]]]:
         """Each location that stands for several namespaces, and these."""
         return [(name, list(place.namespaces)) for name, place in self._locations.items() if len(place.namespaces) > 1]

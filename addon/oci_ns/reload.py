@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from oci_ns.background import in_background
 from oci_ns.conf_files import Configuration, Sources, load
 from oci_ns.file_watch import Fingerprint, fingerprint_of
+from oci_ns.garbage import collector_paused, free_slowly_with
 from oci_ns.index import RouteIndex
 from oci_ns.problems import ConfigurationError
 
@@ -199,5 +200,8 @@ class Reloader:
 
 def load_index(sources: Sources) -> Loaded:
     """Read the files and build the index. Raises ConfigurationError for files that do not load."""
-    configuration = load(sources)
-    return Loaded(configuration, RouteIndex(configuration.registries))
+    with collector_paused():
+        configuration = load(sources)
+        index = RouteIndex(configuration.registries)
+        free_slowly_with(index, index.parts())
+    return Loaded(configuration, index)

@@ -6,6 +6,7 @@ multi-line string or uses inline tables gives no lines rather than wrong ones.
 
 from __future__ import annotations
 
+import functools
 import re
 
 _HEADER = re.compile(r"^[ \t]*\[\[?[ \t]*([^\[\]\n]+?)[ \t]*\]\]?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
@@ -16,7 +17,8 @@ class TomlLines:
 
     def __init__(self, text: str, mirrors_per_registry: list[int]) -> None:
         """`mirrors_per_registry` is what the parser found: one number of mirrors for each registry."""
-        self._lines = text.split("\n")
+        self._text = text
+        self._end = text.count("\n") + 2
         self._registries: list[int] = []
         self._mirrors: list[list[int]] = []
         self._starts: list[int] = []
@@ -34,6 +36,11 @@ class TomlLines:
         if [len(found) for found in self._mirrors] != mirrors_per_registry:
             self._registries, self._mirrors = [], []
 
+    @functools.cached_property
+    def _lines(self) -> list[str]:
+        """Split only for a message: a long document has many lines, and mostly nothing is wrong with it."""
+        return self._text.split("\n")
+
     def registry(self, number: int, key: str | None = None) -> int | None:
         """The line of registry `number` (from 0), or of `key` in it; None where it is not known."""
         return self._key(self._registries[number], key) if self._registries else None
@@ -44,7 +51,7 @@ class TomlLines:
 
     def top_level(self, key: str) -> int | None:
         """The line of a key or table of the document itself; None where it is not known."""
-        end = self._starts[0] if self._starts else len(self._lines) + 1
+        end = self._starts[0] if self._starts else self._end
         return self._find(1, end, key) or self._find_header(key)
 
     def _find_header(self, key: str) -> int | None:
@@ -57,7 +64,7 @@ class TomlLines:
     def _key(self, header: int, key: str | None) -> int:
         if key is None:
             return header
-        following = next((start for start in self._starts if start > header), len(self._lines) + 1)
+        following = next((start for start in self._starts if start > header), self._end)
         return self._find(header + 1, following, key) or header
 
     def _find(self, first: int, end: int, key: str) -> int | None:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"}
 KNOW_CLICK = {"cli"}
-ALSO_KNOW = {"conf_files": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}}
+ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}}
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
 
 
