@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,23 @@ pytest.register_assert_rewrite("lab")
 from lab.fixtures import *  # noqa: E402, F403
 from lab.measurements import lines  # noqa: E402
 
+MEASURED = "measured"
+
+
+@pytest.fixture(autouse=True)
+def _measurements(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Let what a test measures go with its report, from whichever process it ran in."""
+    lines.clear()
+    yield
+    for line in lines:
+        record_property(MEASURED, line)
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was measured."""
-    if lines:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    found = [line for report in reports for name, line in report.user_properties if name == MEASURED]
+    if found:
         terminalreporter.section("measured")
-        for line in lines:
-            terminalreporter.write_line(line)
+        for line in found:
+            terminalreporter.write_line(str(line))

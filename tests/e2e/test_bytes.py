@@ -89,22 +89,29 @@ class HalfServer:
         self.thread = threading.Thread(target=self._serve, daemon=True)
 
     def _serve(self) -> None:
-        connection, _ = self.listener.accept()
-        with connection:
-            while b"\r\n\r\n" not in self.request:
-                self.request += connection.recv(65536)
-            if self.request.startswith(b"GET"):
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * len(HALF)) + HALF)
-                self.release.wait(30)
-                connection.sendall(HALF)
-                return
-            body = self.request.partition(b"\r\n\r\n")[2]
-            while len(body) < len(HALF):
-                body += connection.recv(65536)
-            self.received_half.set()
-            while len(body) < 2 * len(HALF):
-                body += connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+        while not self.request:
+            connection, _ = self.listener.accept()
+            with connection:
+                self.request = connection.recv(65536)
+                # Who only looks whether somebody is there says nothing.
+                if self.request:
+                    self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        while b"\r\n\r\n" not in self.request:
+            self.request += connection.recv(65536)
+        if self.request.startswith(b"GET"):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * len(HALF)) + HALF)
+            self.release.wait(30)
+            connection.sendall(HALF)
+            return
+        body = self.request.partition(b"\r\n\r\n")[2]
+        while len(body) < len(HALF):
+            body += connection.recv(65536)
+        self.received_half.set()
+        while len(body) < 2 * len(HALF):
+            body += connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
 
 @contextmanager
