@@ -58,7 +58,8 @@ class LastWord:
         # By the name that is verified: in transparent mode the address has none.
         host, port = server.sni or server.address[0], server.address[1]
         try:
-            amend(data.ssl_conn, tls_settings(ctx.options, self._addon.table.index, host, port))
+            settings = tls_settings(ctx.options, self._addon.table.index, host, port)
+            amend(data.ssl_conn, server, ctx.options, settings)
         except CertificatesError as error:
             # Without TLS settings mitmproxy ends the connection.
             data.ssl_conn = None
