@@ -103,6 +103,8 @@ class NsInject:
                 self.table = RouteTable(self.table.index, _policy())
             if options.LOGIN_OPTIONS & set(updated):
                 self._read_logins()
+            if options.CERTIFICATE_OPTIONS & set(updated):
+                options.check_certs_d(ctx.options.ns_certs_d)
             if options.BLOB_OPTIONS & set(updated):
                 self.forwarding.blobs = options.blobs_of(ctx.options.ns_blobs)
             if options.TIME_OPTIONS & set(updated):

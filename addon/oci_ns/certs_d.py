@@ -69,9 +69,22 @@ def certificates_of(directories: tuple[Path, ...], host: str, port: int) -> Host
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
+                if isinstance(error, PermissionError) and not is_within_reach(directory):
+                    # Not ours, as Docker's may be: passed over, as in containers/image.
+                    continue
                 raise CertificatesError(f"{directory / name}: cannot be listed: {error.strerror}") from None
             return _read(entries)
     return NOTHING
+
+
+def is_within_reach(directory: Path) -> bool:
+    """Whether there is such a directory, and what is in it can be asked for by name."""
+    try:
+        # The dot: for the directory itself, no permission on it is needed.
+        os.stat(os.path.join(directory, "."))
+    except OSError:
+        return False
+    return True
 
 
 def _read(entries: list[os.DirEntry[str]]) -> HostCertificates:

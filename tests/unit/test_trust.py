@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import ssl
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from mitmproxy.test import taddons, tflow
 from OpenSSL import SSL
 
 from oci_ns.addon import LastWord, NsInject
+from oci_ns.certs_d import CertificatesError, certificates_of
 from oci_ns.fetch import Outgoing, UnreachableError
 from oci_ns.network import network_of
 
@@ -366,3 +369,58 @@ def test_a_client_certificate_that_cannot_be_used_ends_both_ways_by_its_name(
         addons(mitmproxy)
     assert mitmproxys(mitmproxy) is None
     assert f"{HOST}:{PORT}: {directory}/client.cert: cannot be used with its key client.key" in caplog.text
+
+
+@pytest.fixture
+def become_nobody() -> Iterator[Callable[[], None]]:
+    """Become a user to whom permissions mean something, until the test is over."""
+    user = os.geteuid()
+
+    def become() -> None:
+        if user == 0:
+            os.seteuid(65534)
+
+    yield become
+    os.seteuid(user)
+
+
+@pytest.fixture
+def anybodys() -> Iterator[Path]:
+    """A directory that nobody can get at, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
+        for path in directory.iterdir():
+            path.chmod(0o755)
+
+
+def test_a_directory_that_is_another_users_is_passed_over(anybodys: Path, become_nobody: Callable[[], None]) -> None:
+    others, ours = anybodys / "others", anybodys / "ours"
+    for directory in (others, ours):
+        (directory / "a.example.com").mkdir(parents=True)
+        (directory / "a.example.com" / "ca.crt").touch()
+    others.chmod(0o000)
+    become_nobody()
+    found = certificates_of((others, ours), "a.example.com", 443)
+    assert [version.path for version in found.authorities] == [ours / "a.example.com" / "ca.crt"]
+
+
+def test_a_hosts_directory_that_cannot_be_listed_is_an_error(anybodys: Path, become_nobody: Callable[[], None]) -> None:
+    host = anybodys / "a.example.com"
+    host.mkdir(mode=0o000)
+    become_nobody()
+    with pytest.raises(CertificatesError) as error:
+        certificates_of((anybodys,), "a.example.com", 443)
+    assert str(error.value) == f"{host}: cannot be listed: Permission denied"
+
+
+@pytest.mark.parametrize("missing", ["missing", "file"])
+def test_a_directory_that_is_named_has_to_be_there(
+    missing: str, mitmproxy: taddons.context, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    mitmproxy.options.update(ns_certs_d=str(tmp_path / missing))
+    # During start-up, an error in the log ends mitmproxy.
+    (message,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert message == f"ns_certs_d must be a directory within reach, not '{tmp_path / missing}'"
