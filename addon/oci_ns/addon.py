@@ -58,7 +58,8 @@ class LastWord:
         # By the name that is verified: in transparent mode the address has none.
         host, port = server.sni or server.address[0], server.address[1]
         try:
-            amend(data.ssl_conn, tls_settings(ctx.options, self._addon.table.index, host, port))
+            settings = tls_settings(ctx.options, self._addon.table.index, host, port)
+            amend(data.ssl_conn, server, ctx.options, settings)
         except CertificatesError as error:
             # Without TLS settings mitmproxy ends the connection.
             data.ssl_conn = None
@@ -102,6 +103,8 @@ class NsInject:
                 self.table = RouteTable(self.table.index, _policy())
             if options.LOGIN_OPTIONS & set(updated):
                 self._read_logins()
+            if options.CERTIFICATE_OPTIONS & set(updated):
+                options.check_certs_d(ctx.options.ns_certs_d)
             if options.BLOB_OPTIONS & set(updated):
                 self.forwarding.blobs = options.blobs_of(ctx.options.ns_blobs)
             if options.TIME_OPTIONS & set(updated):

@@ -69,14 +69,27 @@ def certificates_of(directories: tuple[Path, ...], host: str, port: int) -> Host
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
+                if isinstance(error, PermissionError) and not is_within_reach(directory):
+                    # Not ours, as Docker's may be: passed over, as in containers/image.
+                    continue
                 raise CertificatesError(f"{directory / name}: cannot be listed: {error.strerror}") from None
             return _read(entries)
     return NOTHING
 
 
+def is_within_reach(directory: Path) -> bool:
+    """Whether there is such a directory, and what is in it can be asked for by name."""
+    try:
+        # The dot: for the directory itself, no permission on it is needed.
+        os.stat(os.path.join(directory, "."))
+    except OSError:
+        return False
+    return True
+
+
 def _read(entries: list[os.DirEntry[str]]) -> HostCertificates:
     by_name = {entry.name: entry for entry in entries}
-    authorities = tuple(_version(entry) for entry in entries if entry.name.endswith(".crt"))
+    authorities = tuple(version_of(entry) for entry in entries if entry.name.endswith(".crt"))
     pairs = []
     for entry in entries:
         stem, _, kind = entry.name.rpartition(".")
@@ -85,15 +98,16 @@ def _read(entries: list[os.DirEntry[str]]) -> HostCertificates:
                 raise CertificatesError(
                     f"{entry.path}: its key {stem}.key is missing (the certificates of a CA end in .crt)"
                 )
-            pairs.append((_version(entry), _version(by_name[f"{stem}.key"])))
+            pairs.append((version_of(entry), version_of(by_name[f"{stem}.key"])))
         elif kind == "key" and f"{stem}.cert" not in by_name:
             raise CertificatesError(f"{entry.path}: its certificate {stem}.cert is missing")
     return HostCertificates(authorities, tuple(pairs))
 
 
-def _version(entry: os.DirEntry[str]) -> Version:
+def version_of(file: os.DirEntry[str] | Path) -> Version:
+    """The file as it is now. Raises CertificatesError where it is not there or out of reach."""
     try:
-        status = entry.stat()
+        status = file.stat()
     except OSError as error:
-        raise CertificatesError(f"{entry.path}: cannot be read: {error.strerror}") from None
-    return Version(Path(entry.path), status.st_mtime_ns, status.st_size, status.st_ino)
+        raise CertificatesError(f"{os.fspath(file)}: cannot be read: {error.strerror}") from None
+    return Version(Path(file), status.st_mtime_ns, status.st_size, status.st_ino)

@@ -81,8 +81,8 @@ class RouteIndex:
         name = registry_name(scheme, host, port)
         return name in self._locations.registries or (self.knows(name) and name not in self._own)
 
-    def is_insecure(self, host: str, port: int) -> bool:
-        """Whether the certificate at this address need not be verified.
+    def is_insecure(self, host: str, port: int, *, otherwise: bool = False) -> bool:
+        """Whether the certificate at this address need not be verified; `otherwise` where no endpoint is there.
 
         Connections are shared by what goes to one address: where one endpoint there is not insecure, none is.
         """
@@ -91,7 +91,9 @@ class RouteIndex:
             return address not in self._verified
         found = self.find(registry_name("https", host, port), "", "")
         primary = found.route.registry.primary if found is not None else None
-        return primary is not None and not primary.location and primary.insecure
+        if primary is None or primary.location:
+            return otherwise
+        return primary.insecure
 
     def disputed_addresses(self) -> list[str]:
         """Each host:port where some endpoints are insecure and others are not."""

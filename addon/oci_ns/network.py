@@ -9,17 +9,28 @@ import base64
 import os
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import certifi
+from mitmproxy.net import tls as net_tls
 from mitmproxy.optmanager import OptManager
 from mitmproxy.proxy.mode_specs import ProxyMode, UpstreamMode
 
-from oci_ns.certs_d import CertificatesError, certificates_of, certs_d_directories
+from oci_ns.certs_d import CertificatesError, Version, certificates_of, certs_d_directories, version_of
 from oci_ns.client import Network, Via
 from oci_ns.fetch import Outgoing, UnreachableError
 from oci_ns.index import RouteIndex
-from oci_ns.trust import Authorities, tls_context
-from oci_ns.upstream_tls import TlsSettings
+from oci_ns.trust import Authorities, Protocol, TlsSettings, tls_context
+
+_VERSIONS = {
+    "SSL3": ssl.TLSVersion.SSLv3,
+    "TLS1": ssl.TLSVersion.TLSv1,
+    "TLS1_1": ssl.TLSVersion.TLSv1_1,
+    "TLS1_2": ssl.TLSVersion.TLSv1_2,
+    "TLS1_3": ssl.TLSVersion.TLSv1_3,
+}
+_FOR_OLD_VERSIONS = "DEFAULT:@SECLEVEL=0"
 
 
 def network_of(options: OptManager, index: Callable[[], RouteIndex]) -> Network:
@@ -27,23 +38,58 @@ def network_of(options: OptManager, index: Callable[[], RouteIndex]) -> Network:
 
     def context_for(outgoing: Outgoing) -> ssl.SSLContext:
         try:
-            settings = tls_settings(options, index(), outgoing.host, outgoing.port)
-            return tls_context(settings.authorities, settings.certificates, verify=settings.verify)
+            settings = tls_settings(options, index(), outgoing.host, outgoing.port, insecure=outgoing.insecure)
+            return tls_context(
+                settings.authorities, settings.certificates, verify=settings.verify, protocol=settings.protocol
+            )
         except CertificatesError as error:
             raise UnreachableError(str(error)) from None
 
     return Network(context_for, options.ns_connect_timeout, options.ns_response_timeout, _via(options))
 
 
-def tls_settings(options: OptManager, index: RouteIndex, host: str, port: int) -> TlsSettings:
-    """The settings in force for TLS with a host (a DNS name or an address). Raises CertificatesError."""
+def tls_settings(
+    options: OptManager, index: RouteIndex, host: str, port: int, *, insecure: bool = False
+) -> TlsSettings:
+    """The settings in force for TLS with a host (a DNS name or an address). Raises CertificatesError.
+
+    `insecure` is for a host that no registry has as its endpoint: a token service, say, that an insecure one names.
+    """
     file, directory = options.ssl_verify_upstream_trusted_ca, options.ssl_verify_upstream_trusted_confdir
-    directories = certs_d_directories(options.ns_certs_d, os.environ)
+    certificates = certificates_of(certs_d_directories(options.ns_certs_d, os.environ), host, port)
+    if not certificates.pairs:
+        certificates = replace(certificates, pairs=_client_certificate(options.client_certs, host))
     return TlsSettings(
         # As mitmproxy does where it is told nothing.
         Authorities(file or (None if directory else certifi.where()), directory),
-        certificates_of(directories, host, port),
-        verify=not options.ssl_insecure and not index.is_insecure(host, port),
+        certificates,
+        verify=not options.ssl_insecure and not index.is_insecure(host, port, otherwise=insecure),
+        protocol=_protocol(options),
+    )
+
+
+def _client_certificate(option: str | None, host: str) -> tuple[tuple[Version, Version], ...]:
+    """The certificate that mitmproxy's `client_certs` has for the host: a file, or a directory of `host.pem`."""
+    if not option:
+        return ()
+    path = Path(option).expanduser()
+    if path.is_dir():
+        path /= f"{host}.pem"
+    if not path.is_file():
+        return ()
+    version = version_of(path)
+    return ((version, version),)
+
+
+def _protocol(options: OptManager) -> Protocol:
+    lowest, highest = options.tls_version_server_min, options.tls_version_server_max
+    ciphers = options.ciphers_server or ""
+    if not ciphers and net_tls.Version[lowest] in net_tls.INSECURE_TLS_MIN_VERSIONS:
+        ciphers = _FOR_OLD_VERSIONS
+    return Protocol(
+        _VERSIONS.get(lowest, ssl.TLSVersion.MINIMUM_SUPPORTED),
+        _VERSIONS.get(highest, ssl.TLSVersion.MAXIMUM_SUPPORTED),
+        ciphers,
     )
 
 

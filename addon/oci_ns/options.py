@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from oci_ns.certs_d import is_within_reach
 from oci_ns.decision import ClientNamespace, Policy, Unresolved
 from oci_ns.reference import is_host
 
@@ -16,6 +18,7 @@ _Choice = TypeVar("_Choice", bound=enum.Enum)
 
 SOURCE_OPTIONS = frozenset({"ns_registries_conf", "ns_registries_conf_d"})
 TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_remember"})
+CERTIFICATE_OPTIONS = frozenset({"ns_certs_d"})
 LOGIN_OPTIONS = frozenset({"ns_authfile"})
 BLOB_OPTIONS = frozenset({"ns_blobs"})
 POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
@@ -140,6 +143,12 @@ def policy_of(options: Options) -> Policy:
 def blobs_of(value: str) -> Blobs:
     """What `ns_blobs` says. Raises ValueError, with the reason, where it is none of its values."""
     return _choice(Blobs, "ns_blobs", value)
+
+
+def check_certs_d(value: str) -> None:
+    """Raise ValueError where `ns_certs_d` names a directory that is not there or out of reach."""
+    if value and not is_within_reach(Path(value).expanduser()):
+        raise ValueError(f"ns_certs_d must be a directory within reach, not {value!r}")
 
 
 def check_times(options: Mapping[str, object]) -> None:

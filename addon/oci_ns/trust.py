@@ -20,10 +20,40 @@ class Authorities:
     directory: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Which TLS is spoken: the lowest and the highest version, and ciphers, as OpenSSL lists them; '' for the usual."""
+
+    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    maximum: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED
+    ciphers: str = ""
+
+
+USUAL = Protocol()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Whom a connection trusts (the authorities for every host, and those of this one), what it presents and speaks."""
+
+    authorities: Authorities
+    certificates: HostCertificates
+    verify: bool
+    protocol: Protocol = USUAL
+
+
 @functools.lru_cache(maxsize=256)
-def tls_context(authorities: Authorities, certificates: HostCertificates, *, verify: bool) -> ssl.SSLContext:
+def tls_context(
+    authorities: Authorities, certificates: HostCertificates, *, verify: bool, protocol: Protocol = USUAL
+) -> ssl.SSLContext:
     """The settings for a client's connection. Raises CertificatesError for a file that cannot be used."""
     context = ssl.create_default_context(cafile=authorities.file, capath=authorities.directory)
+    context.minimum_version, context.maximum_version = protocol.minimum, protocol.maximum
+    if protocol.ciphers:
+        context.set_ciphers(protocol.ciphers)
+    # What a host gives as its CA is trusted as it is, be it an intermediate or made without key identifiers: so do
+    # Go's clients. Python's own defaults differ from one version to the next.
+    context.verify_flags = (context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VERIFY_X509_STRICT
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

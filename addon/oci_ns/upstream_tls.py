@@ -6,37 +6,56 @@ Amends what mitmproxy has set up for a connection, so that its own options (vers
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
-from OpenSSL import SSL
+from mitmproxy.connection import Server
+from mitmproxy.net import tls as net_tls
+from mitmproxy.optmanager import OptManager
+from OpenSSL import SSL, crypto
 
 from oci_ns.certs_d import CertificatesError, HostCertificates
-from oci_ns.trust import Authorities
+from oci_ns.trust import Authorities, TlsSettings
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """Whom a connection trusts (the authorities for every host, and those of this one), and whether it verifies."""
-
-    authorities: Authorities
-    certificates: HostCertificates
-    verify: bool
-
-
-def amend(connection: SSL.Connection, settings: TlsSettings) -> None:
+def amend(connection: SSL.Connection, server: Server, options: OptManager, settings: TlsSettings) -> None:
     """Apply to a connection that has not begun yet. Raises CertificatesError for a file that cannot be used."""
     if settings.certificates:
-        connection.set_context(_context(settings.authorities, settings.certificates))
+        # The connection keeps its versions, curves, ALPN and the name it verifies; the rest goes with the context.
+        ciphers = _ciphers(connection, server, options)
+        connection.set_context(_context(settings.authorities, settings.certificates, ciphers))
     if not settings.verify:
         connection.set_verify(SSL.VERIFY_NONE, None)
 
 
+def _ciphers(connection: SSL.Connection, server: Server, options: OptManager) -> tuple[str, ...]:
+    """The ciphers that mitmproxy has chosen, and with them the level of security: old versions need the lowest."""
+    if server.cipher_list:
+        return tuple(server.cipher_list)
+    names = (name for name in connection.get_cipher_list() if not name.startswith("TLS_"))
+    old = net_tls.Version[options.tls_version_server_min] in net_tls.INSECURE_TLS_MIN_VERSIONS
+    return (*(("@SECLEVEL=0",) if old else ()), *names)
+
+
 @functools.lru_cache(maxsize=256)
-def _context(authorities: Authorities, certificates: HostCertificates) -> SSL.Context:
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+def _context(authorities: Authorities, certificates: HostCertificates, ciphers: tuple[str, ...]) -> SSL.Context:
+    # Not mitmproxy's cached context: what is added to that would hold for other hosts, too.
+    context = net_tls.create_proxy_server_context.__wrapped__(
+        method=net_tls.Method.TLS_CLIENT_METHOD,
+        min_version=net_tls.Version.UNBOUNDED,
+        max_version=net_tls.Version.UNBOUNDED,
+        cipher_list=ciphers,
+        ecdh_curve=None,
+        verify=net_tls.Verify.VERIFY_PEER,
+        ca_path=authorities.directory,
+        ca_pemfile=authorities.file,
+        client_cert=None,
+        legacy_server_connect=False,
+    )
     # Without this, a key with a passphrase would ask for it on the terminal.
     context.set_passwd_cb(lambda *_: b"")
-    context.load_verify_locations(authorities.file, authorities.directory)
+    store = context.get_cert_store()
+    if store is not None:
+        # An intermediate CA will do, as for Go's clients.
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
     for authority in certificates.authorities:
         try:
             context.load_verify_locations(str(authority.path))

@@ -14,6 +14,7 @@ import trustme
 
 from lab.certificates import CertificateAuthority
 from lab.clients import Surroundings
+from lab.corporate_proxy import CorporateProxy
 from lab.fixtures import CurlFactory, MitmdumpFactory, SkopeoFactory
 from lab.network import PrivateNetwork
 from lab.process import Daemon, clean_env, free_port, listens, require
@@ -236,6 +237,12 @@ def certs_d(tmp_path: Path) -> Path:
     return tmp_path / "certs.d"
 
 
+def write_client_certificate(endpoints: Endpoints, directory: Path) -> None:
+    certificate = endpoints.clients.issue_cert("ns-inject@example.com")
+    (directory / "client.key").write_bytes(certificate.private_key_pem.bytes())
+    (directory / "client.cert").write_bytes(certificate.cert_chain_pems[0].bytes())
+
+
 def host_directory(certs_d: Path, authority: str) -> Path:
     directory = certs_d / authority
     directory.mkdir(parents=True)
@@ -260,6 +267,24 @@ def test_a_ca_in_certs_d_is_trusted_for_its_host(
 
 
 @pytest.mark.parametrize("only", [True, False])
+def test_mitmproxys_own_client_certificate_is_presented_to_endpoints(
+    only: bool,
+    endpoints: Endpoints,
+    image: Pushed,
+    tmp_path: Path,
+    mitmdump_factory: MitmdumpFactory,
+    curl_factory: CurlFactory,
+) -> None:
+    certificate = endpoints.clients.issue_cert("mitmproxy@example.com")
+    pem = tmp_path / "client.pem"
+    pem.write_bytes(certificate.private_key_and_cert_chain_pem.bytes())
+    asking = endpoints.authority("asking for one")
+    mirrors = [asking] if only else [asking, f"127.0.0.1:{free_port()}"]
+    mitmdump = mitmdump_factory(conf=configured(tmp_path, *mirrors), options={"client_certs": str(pem)})
+    assert_pulls(curl_factory, Surroundings(proxy=mitmdump.url, ca=mitmdump.ca_pem), image)
+
+
+@pytest.mark.parametrize("only", [True, False])
 def test_a_client_certificate_in_certs_d_is_presented_and_renewed_without_a_restart(
     only: bool,
     endpoints: Endpoints,
@@ -277,10 +302,35 @@ def test_a_client_certificate_in_certs_d_is_presented_and_renewed_without_a_rest
     refused = curl_factory(surroundings)(f"https://{SOURCE}/v2/{REPOSITORY}/manifests/v1", headers=ACCEPT)
     # nginx lets the handshake pass and answers the request.
     assert (refused.status, b"No required SSL certificate" in refused.body) == (400, True)
-    certificate = endpoints.clients.issue_cert("ns-inject@example.com")
-    (directory / "client.key").write_bytes(certificate.private_key_pem.bytes())
-    (directory / "client.cert").write_bytes(certificate.cert_chain_pems[0].bytes())
+    write_client_certificate(endpoints, directory)
     assert_pulls(curl_factory, surroundings, image)
+
+
+@pytest.mark.parametrize("kind", ["expired", "of an unknown CA", "asking for one"])
+def test_an_endpoint_is_told_by_its_own_address_behind_a_corporate_proxy(
+    kind: str,
+    endpoints: Endpoints,
+    image: Pushed,
+    certs_d: Path,
+    tmp_path: Path,
+    mitmdump_factory: MitmdumpFactory,
+    curl_factory: CurlFactory,
+) -> None:
+    authority = endpoints.authority(kind)
+    directory = host_directory(certs_d, authority)
+    if kind == "of an unknown CA":
+        directory.joinpath("ca.crt").write_bytes(endpoints.unknown_pem.read_bytes())
+    if kind == "asking for one":
+        write_client_certificate(endpoints, directory)
+    conf = configured(tmp_path, authority, more="insecure = true" if kind == "expired" else "")
+    corporate = CorporateProxy(tmp_path / "corporate")
+    with corporate.daemon:
+        options = {"ns_certs_d": str(certs_d)}
+        mitmdump = mitmdump_factory(conf=conf, modes=[f"upstream:{corporate.url}"], options=options)
+        assert_pulls(curl_factory, Surroundings(proxy=mitmdump.url, ca=mitmdump.ca_pem), image)
+    asked = corporate.requests()
+    assert asked
+    assert all(authority in request for request in asked), asked
 
 
 @pytest.mark.parametrize(
