@@ -20,7 +20,7 @@ from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources
-from oci_ns.decision import Policy
+from oci_ns.decision import Decision, Policy
 from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
@@ -75,6 +75,7 @@ class NsInject:
         if carrier is None:
             carrier = HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index)))
         self.forwarding = Forwarding(Selection(carrier))
+        self.forwarding.trusts_alone = self._trusts_alone
         self._last = LastWord(self)
         self._running = False
         self._reloader = Reloader(self._use)
@@ -134,6 +135,15 @@ class NsInject:
         for warning in logins.warnings:
             logger.warning("%s", warning)
         self.forwarding.selection.use(logins.authfile if files else None)
+
+    def _trusts_alone(self, sent: Decision) -> bool:
+        if sent.scheme != "https":
+            return False
+        try:
+            settings = tls_settings(ctx.options, self.table.index, sent.host, sent.port)
+        except CertificatesError:
+            return True
+        return bool(settings.certificates) or not settings.verify
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         """TLS of a host that no request is rewritten for is passed through unread."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
@@ -53,6 +53,8 @@ class Forwarding:
         self.selection = selection
         self.credentials = selection.endpoints.credentials
         self.blobs = Blobs.STREAM
+        self.trusts_alone: Callable[[Decision], bool] = lambda _: False
+        """Whether an endpoint is trusted, or shown a certificate, as only mitmproxy does it here."""
         self._carried: WeakKeyDictionary[http.HTTPFlow, _Carried] = WeakKeyDictionary()
 
     def request(self, table: RouteTable, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
@@ -123,8 +125,9 @@ class Forwarding:
         if selected is not None and selected.answer is not None:
             _answer(flow, sent, origin, selected.answer)
             return
-        if self.blobs is Blobs.REDIRECT and access is None:
-            target = redirect_target(sent, addressed, origin.method, origin.fields)
+        if self.blobs is Blobs.REDIRECT:
+            only_here = access is not None or self.trusts_alone(sent)
+            target = redirect_target(sent, addressed, origin.method, origin.fields, only_here=only_here)
             if target is not None:
                 flow.response = redirect(target)
                 return

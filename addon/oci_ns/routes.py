@@ -6,8 +6,10 @@ Sources: OCI distribution-spec, "Registry Proxying"; containers-registries.conf(
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Subject, Unresolved
 from oci_ns.distribution import (
@@ -23,7 +25,7 @@ from oci_ns.distribution import (
 from oci_ns.hops import Hop, Route, hop_of
 from oci_ns.index import Found, RouteIndex
 from oci_ns.locations import Location
-from oci_ns.mount import with_mount_moved
+from oci_ns.mount import with_mount_renamed
 from oci_ns.pull_sources import admitted_mirrors
 from oci_ns.reference import DEFAULT_PORTS, canonical_registry, looks_like_host, registry_name, split_host
 from oci_ns.registries_conf import Endpoint
@@ -277,7 +279,9 @@ class RouteTable:
             if moved.client == moved.endpoint:
                 moved = None
             elif target.operation is Operation.UPLOAD:
-                target = replace(target, query=with_mount_moved(target.query, moved))
+                namespace, _ = hop.namespace_for(found.source_host)
+                renamed = functools.partial(self._mounted, request, namespace)
+                target = replace(target, query=with_mount_renamed(target.query, renamed))
         text = hop.target(target, found.strip, found.source_host)
         if not text:
             return None
@@ -305,6 +309,15 @@ class RouteTable:
             operation=target.operation,
             moved=moved,
         )
+
+    def _mounted(self, request: Request, namespace: str | None, repository: str) -> str | None:
+        """What the endpoint that an upload goes to calls another repository of the client's; None where it lacks it."""
+        target = f"/v2/{quote(repository, safe='/', errors='surrogateescape')}/blobs/uploads/"
+        decision = self.decide("POST", request.scheme, request.host, request.port, target)
+        if decision.error is not None or decision.rerouted or decision.namespace != namespace:
+            return None
+        there = parse(decision.target)
+        return there.scope if there is not None and there.operation is Operation.UPLOAD else None
 
     @staticmethod
     def _blocked(request: Request, source: Source, source_host: str, route: Route | None = None) -> Decision:

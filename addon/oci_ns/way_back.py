@@ -48,13 +48,14 @@ class WayBack:
         absolute = bool(parts.netloc)
         if (absolute and not self._is_endpoint(parts.scheme or self.scheme, parts.netloc)) or parts.fragment:
             return text
-        if not absolute and (parts.scheme or not parts.path.startswith("/")):
-            # A relative path is relative to what the client asked for, as it is.
-            return text
         path, query = parts.path, parts.query if "?" in text else None
+        if not absolute and (parts.scheme or not path.startswith("/")):
+            # A relative path is relative to what the client asked for, as it is.
+            return text if parts.scheme else join(path, self._mapped_query(query))
         if not (path == "/v2" or path.startswith("/v2/")):
-            stays = self.rerouted or not (absolute and self.listening)
-            return text if stays else join(path or "/", query)
+            if self.rerouted:
+                return text if absolute else url_of(self.scheme, self.host, self.port, text)
+            return join(path or "/", query) if absolute and self.listening else text
         mapped = self._mapped(path)
         if mapped is None:
             # Relative to another host than the endpoint's it would mean something else.
@@ -84,6 +85,8 @@ class WayBack:
             try:
                 parts = urlsplit(match["url"])
                 named = bool(parts.netloc) and self._is_endpoint(parts.scheme, parts.netloc)
+                # What shall go by https is not to leave here by http.
+                named = named and (parts.scheme.lower() == self.scheme or self.scheme == "https")
             except ValueError:
                 return match[0]
             rest = match["url"].partition("://")[2]

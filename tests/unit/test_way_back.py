@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oci_ns.blob_redirect import redirect_target
-from oci_ns.decision import Action, Decision
+from oci_ns.conf_files import parse_text
+from oci_ns.decision import Action, Decision, Source
 from oci_ns.distribution import Moved, Operation
-from oci_ns.mount import with_mount_moved
+from oci_ns.index import RouteIndex
+from oci_ns.mount import with_mount_renamed
 from oci_ns.registries_conf import Endpoint
+from oci_ns.routes import RouteTable
 from oci_ns.token_scope import with_scopes_moved
 from oci_ns.way_back import WayBack
 
@@ -47,6 +52,7 @@ def back(moved: Moved | None = TEAM, **more: object) -> WayBack:
         ("/storage/x", "/storage/x"),
         ("uploads/2?_state=x", "uploads/2?_state=x"),
         ("?page=2", "?page=2"),
+        ("?n=1&last=b&ns=docker.io", "?n=1&last=b"),
         ("", ""),
         ("mailto:me@proxy.example.com", "mailto:me@proxy.example.com"),
         ("https://[::1/v2/team/app", "https://[::1/v2/team/app"),
@@ -91,6 +97,7 @@ def test_a_client_that_sent_ns_is_told_its_own(told: str, followed: str) -> None
         # A relative reference would lead to the registry that the client addressed.
         ("/v2/other/app/x?ns=a", "https://proxy.example.com/v2/other/app/x?ns=a"),
         ("https://proxy.example.com/storage/x", "https://proxy.example.com/storage/x"),
+        ("/storage/x?sig=%2f", "https://proxy.example.com/storage/x?sig=%2f"),
     ],
 )
 def test_on_a_reroute_what_cannot_be_mapped_leads_to_the_endpoint(told: str, followed: str) -> None:
@@ -135,6 +142,11 @@ def test_a_realm_at_the_endpoint_is_asked_through_the_listener(told: str, follow
     assert back().challenge(told, "http://127.0.0.1:8081") == followed
 
 
+def test_a_realm_that_is_https_is_not_asked_for_by_http() -> None:
+    told = 'Bearer realm="https://proxy.example.com/token"'
+    assert back(scheme="http", port=80).challenge(told, "http://127.0.0.1:8081") == told
+
+
 @given(st.text(), st.sampled_from([TEAM, Moved("", "a"), Moved("a", ""), None]), st.booleans(), st.booleans())
 def test_no_text_is_too_odd_to_be_led_back(text: str, moved: Moved | None, rerouted: bool, listening: bool) -> None:
     way = back(moved, rerouted=rerouted, listening=listening)
@@ -165,12 +177,42 @@ def test_what_was_moved_there_comes_back_as_it_was(rest: str) -> None:
     ],
 )
 def test_a_mount_names_the_other_repository_as_the_endpoint_does(query: str | None, sent: str | None) -> None:
-    assert with_mount_moved(query, TEAM) == sent
+    def renamed(repository: str) -> str | None:
+        return f"team/{repository[10:]}" if repository.startswith("docker.io/") else None
+
+    assert with_mount_renamed(query, renamed) == sent
 
 
-def test_a_mount_needs_no_prefix_to_be_moved() -> None:
-    assert with_mount_moved("mount=x&from=app", Moved("", "team")) == "mount=x&from=team%2Fapp"
-    assert with_mount_moved("mount=x&from=docker.io/app", Moved("docker.io", "")) == "mount=x&from=app"
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ("docker.io/other", "from=team%2Fother&"),
+        ("team/other", "from=team%2Fother&"),
+        ("docker.io/special/x", ""),
+        ("quay.io/app", ""),
+        ("elsewhere", ""),
+    ],
+)
+def test_a_mount_is_asked_for_where_a_push_to_the_other_repository_would_go(other: str, named: str) -> None:
+    conf = """
+[[registry]]
+prefix = "docker.io"
+location = "proxy.example.com/team"
+namespace-proxy = "docker.io"
+[[registry]]
+prefix = "docker.io/special"
+location = "other.example.com/sp"
+namespace-proxy = "docker.io"
+[[registry]]
+prefix = "quay.io"
+location = "proxy.example.com/quay"
+namespace-proxy = "quay.io"
+"""
+    table = RouteTable(RouteIndex(parse_text(Path("registries.conf"), conf.encode()).registries.values()))
+    target = f"/v2/docker.io/app/blobs/uploads/?mount=sha256:1&from={other}"
+    sent = table.decide("POST", "https", "proxy.example.com", 443, target)
+    mounted = f"mount=sha256:1&{named}" if named else ""
+    assert sent.target == f"/v2/team/app/blobs/uploads/?{mounted}ns=docker.io"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +262,10 @@ LOGIN = ((b"Authorization", b"Basic x"),)
         (decision(action=Action.PASS), "GET", (), False),
         # A client takes its login along to no other host.
         (decision(endpoint=Endpoint("proxy.example.com", forward_credentials=True)), "GET", LOGIN, False),
-        (decision(endpoint=Endpoint("proxy.example.com", forward_credentials=True)), "GET", (), True),
+        (decision(endpoint=Endpoint("proxy.example.com", forward_credentials=True)), "GET", (), False),
+        (decision(source=Source.QUERY), "GET", (), False),
+        (decision(target="/v2/a/blobs/sha256:1?x#y"), "GET", (), False),
+        (decision(rerouted=False), "GET", ((b"Cookie", b"x"),), False),
         (decision(rerouted=False), "GET", LOGIN, False),
         (decision(rerouted=False), "GET", (), True),
     ],
@@ -228,11 +273,15 @@ LOGIN = ((b"Authorization", b"Basic x"),)
 def test_a_blob_is_redirected_where_the_client_can_fetch_it_itself(
     sent: Decision, method: str, fields: tuple[tuple[bytes, bytes], ...], redirected: bool
 ) -> None:
-    target = redirect_target(sent, "https://quay.io/v2/a/blobs/sha256:1", method, fields)
+    target = redirect_target(sent, "https://quay.io/v2/a/blobs/sha256:1", method, fields, only_here=False)
     assert target == ("https://proxy.example.com/v2/a/blobs/sha256:1?ns=quay.io" if redirected else None)
 
 
 def test_a_redirect_never_leads_to_where_the_client_comes_from() -> None:
     sent = decision(rerouted=False)
     assert sent.upstream is not None
-    assert redirect_target(sent, sent.upstream, "GET", ()) is None
+    assert redirect_target(sent, sent.upstream, "GET", (), only_here=False) is None
+
+
+def test_what_only_the_addon_can_reach_is_not_redirected_to() -> None:
+    assert redirect_target(decision(), "https://quay.io/v2/a/blobs/sha256:1", "GET", (), only_here=True) is None
