@@ -28,7 +28,8 @@ def _measurements(record_property: Callable[[str, object], None]) -> Iterator[No
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was measured."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    # What is recorded when a test ends stands in the report of its end.
+    reports = [each for each in terminalreporter.stats.get("", ()) if getattr(each, "when", "") == "teardown"]
     found = [line for report in reports for name, line in report.user_properties if name == MEASURED]
     if found:
         terminalreporter.section("measured")
