@@ -70,7 +70,7 @@ class CentralCredentials:
         answer = await self._fetch(_with(outgoing, sent))
         if answer.status != 401:
             return answer
-        better = await self.renewed(access, answer.all_fields("www-authenticate"), sent)
+        better = await self.renewed(access, answer.all_headers("www-authenticate"), sent)
         return answer if better is None else await self._fetch(_with(outgoing, better))
 
 

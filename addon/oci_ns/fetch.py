@@ -5,7 +5,7 @@ Only the shapes; who carries them over a network is in `client`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from oci_ns.decision import url_of
@@ -16,7 +16,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request. `host` is a DNS name or an IP address (IPv6 without brackets), `target` is path and query.
+    """A request, whose secrets `repr` does not show. `host` is a DNS name or an IP address (IPv6 without brackets), `target` is path and query.
 
     `fields` are sent as they are; Host and Content-Length are added where they are missing. `connect_to` is the address
     (host and port) to connect to where it is not that of the URL. `insecure` leaves the certificate unverified.
@@ -27,8 +27,8 @@ class Outgoing:
     host: str
     port: int
     target: str
-    fields: Fields = ()
-    body: bytes = b""
+    fields: Fields = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
     connect_to: tuple[str, int] | None = None
     insecure: bool = False
 
@@ -49,14 +49,14 @@ class Answer:
 
     status: int
     reason: str
-    fields: Fields
-    body: bytes
+    fields: Fields = field(repr=False)
+    body: bytes = field(repr=False)
 
-    def field(self, name: str) -> str | None:
+    def header(self, name: str) -> str | None:
         """The first field of that name, in any case; None where there is none."""
-        return next(iter(self.all_fields(name)), None)
+        return next(iter(self.all_headers(name)), None)
 
-    def all_fields(self, name: str) -> list[str]:
+    def all_headers(self, name: str) -> list[str]:
         """Every field of that name, in any case."""
         wanted = name.lower().encode()
         return [value.decode("latin-1") for key, value in self.fields if key.lower() == wanted]

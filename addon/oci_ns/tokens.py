@@ -131,7 +131,7 @@ class Authenticator:
             pass
         else:
             if answer.status == 401:
-                challenges = parse_challenges(answer.all_fields("www-authenticate"))
+                challenges = parse_challenges(answer.all_headers("www-authenticate"))
             if answer.status in (200, 401):
                 lifetime = LEARNED
         self._learned.put(site, challenges, self._now() + lifetime)

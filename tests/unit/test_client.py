@@ -104,7 +104,7 @@ def test_the_answer_to_a_head_has_no_body() -> None:
 
     async def act() -> None:
         answer = await client().fetch(get(server, method="HEAD"))
-        assert (answer.field("content-length"), answer.body) == ("1234", b"")
+        assert (answer.header("content-length"), answer.body) == ("1234", b"")
 
     run(server, act)
 
@@ -247,3 +247,15 @@ def test_a_proxy_on_the_way_gets_the_whole_url_and_its_own_credentials() -> None
     assert "Proxy-Authorization: Basic c2VjcmV0" in plain
     assert tunnel[0] == "CONNECT proxy.example.com:443 HTTP/1.1"
     assert "Proxy-Authorization: Basic c2VjcmV0" in tunnel
+
+
+def test_what_prints_an_exchange_shows_no_secret() -> None:
+    login = ((b"Authorization", b"Basic c2VjcmV0"),)
+    shown = repr(
+        (
+            Outgoing("POST", "https", "a.example.com", 443, "/token", login, b"secret"),
+            Answer(200, "OK", login, b"secret"),
+        )
+    )
+    assert "secret" not in shown
+    assert "c2VjcmV0" not in shown
