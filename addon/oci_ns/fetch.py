@@ -16,7 +16,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request, whose secrets `repr` does not show. `host` is a DNS name or an IP address (IPv6 without brackets), `target` is path and query.
+    """A request. `host` is a DNS name or an IP address (IPv6 without brackets), `target` is path and query.
 
     `fields` are sent as they are; Host and Content-Length are added where they are missing. `connect_to` is the address
     (host and port) to connect to where it is not that of the URL. `insecure` leaves the certificate unverified.
