@@ -81,16 +81,18 @@ def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision,
     if sent.action is Action.PASS and not listening:
         return
     way_back = _way_back(sent, origin, listening=listening)
-    _map(headers, "Location", lambda told: _not_in_a_circle(told, way_back.reference(told), origin))
+    redirect = 300 <= response.status_code < 400
+    _map(headers, "Location", lambda told: _location(told, way_back, origin, redirect=redirect))
     _map(headers, "Link", way_back.link)
     if listening and not sent.rerouted:
         base = _listener(flow)
         _map(headers, "WWW-Authenticate", lambda value: way_back.challenge(value, base))
 
 
-def _not_in_a_circle(told: str, mapped: str, origin: Origin) -> str:
-    """A redirect from http to https at the endpoint, say, would lead the client to where it has just been."""
-    return told if mapped == origin.target else mapped
+def _location(told: str, way_back: WayBack, origin: Origin, *, redirect: bool) -> str:
+    mapped = way_back.reference(told)
+    # A redirect from http to https at the endpoint, say, would lead the client to where it has just been.
+    return told if redirect and mapped == origin.target else mapped
 
 
 def _map(headers: http.Headers, name: str, mapped: Callable[[str], str]) -> None:

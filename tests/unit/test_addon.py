@@ -361,3 +361,26 @@ def test_when_it_is_done_nothing_is_watched_any_more(addon: NsInject) -> None:
 
     assert asyncio.run(tasks_left()) == 0
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+AUTHORITY = "proxy.example.com:5000"
+
+
+@pytest.mark.parametrize(
+    ("status", "location"),
+    [
+        # The status of an upload names the upload; a redirect that names it would be a circle.
+        (204, "/v2/quay.io/a/blobs/uploads/1?_state=x"),
+        (307, "https://proxy.example.com:5000/v2/quay/a/blobs/uploads/1?_state=x"),
+    ],
+)
+def test_a_location_that_names_what_was_asked_for_is_led_back_unless_it_is_a_redirect(
+    addon: NsInject, status: int, location: str
+) -> None:
+    sent = request("GET", "http://proxy.example.com:5000/v2/quay.io/a/blobs/uploads/1?_state=x", host=AUTHORITY)
+    requestheaders(addon, sent)
+    assert sent.request.path == "/v2/quay/a/blobs/uploads/1?_state=x&ns=quay.io"
+    told = f"{'https' if status == 307 else 'http'}://proxy.example.com:5000/v2/quay/a/blobs/uploads/1?_state=x"
+    sent.response = http.Response.make(status, b"", {"Location": told})
+    addon.responseheaders(sent)
+    assert sent.response.headers["Location"] == location
