@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -220,6 +223,50 @@ def test_each_change_that_does_not_load_is_an_error_of_its_own(files: Files, cap
             for count in (1, 2):
                 files.path.write_text(BROKEN + "\n" * count)
                 await eventually(functools.partial(lambda wanted: len(errors(caplog)) == wanted, count))
+
+    asyncio.run(check())
+
+
+def test_a_file_that_could_not_be_read_is_read_when_it_can_be_though_it_looks_the_same(
+    files: Files, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = 0
+
+    def too_many_open_files(*_: object) -> NoReturn:
+        nonlocal opened
+        opened += 1
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def check() -> None:
+        async with files.watched():
+            with monkeypatch.context() as patched:
+                patched.setattr(Path, "open", too_many_open_files)
+                os.utime(files.path)
+                await eventually(lambda: errors(caplog) != [])
+                at_first = opened
+                await eventually(lambda: opened > at_first + 2)
+            await eventually(lambda: len(loads(caplog)) == 2)
+            reads = files.reads
+            await files.some_looks()
+            assert files.reads == reads
+
+    asyncio.run(check())
+    assert errors(caplog) == [
+        f"{files.path}: cannot be read: Too many open files; what was loaded before stays in use"
+    ]
+
+
+def test_a_file_that_does_not_load_is_read_no_more_while_it_looks_the_same(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check() -> None:
+        async with files.watched():
+            files.path.write_text(BROKEN)
+            await eventually(lambda: errors(caplog) != [])
+            await files.some_looks()
+            reads = files.reads
+            await files.some_looks()
+            assert files.reads == reads
 
     asyncio.run(check())
 
