@@ -251,9 +251,7 @@ def test_a_file_that_could_not_be_read_is_read_when_it_can_be_though_it_looks_th
             assert files.reads == reads
 
     asyncio.run(check())
-    assert errors(caplog) == [
-        f"{files.path}: cannot be read: Too many open files; what was loaded before stays in use"
-    ]
+    assert errors(caplog) == [f"{files.path}: cannot be read: Too many open files; what was loaded before stays in use"]
 
 
 def test_a_file_that_does_not_load_is_read_no_more_while_it_looks_the_same(
