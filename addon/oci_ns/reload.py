@@ -148,7 +148,8 @@ class Reloader:
             return
         former = self._last if again or self._known is None else None
         reading = await in_background(functools.partial(self._take, find, former))
-        if generation == self._generation and reading.steady:
+        # What it looks like now must be what it looked like when it had rested.
+        if generation == self._generation and reading.steady and reading.fingerprint == seen:
             self._known, self._pending = reading.fingerprint, None
             self._again = _again(reading)
             self._report(reading)

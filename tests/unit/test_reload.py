@@ -303,6 +303,27 @@ def test_a_file_that_is_still_being_written_is_not_read(files: Files, caplog: py
     assert errors(caplog) == []
 
 
+def test_what_changes_just_before_it_is_read_has_to_rest_first(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+    texts: dict[int, str] = {}
+
+    def change() -> None:
+        text = texts.get(files.looks)
+        if text is not None:
+            files.path.write_text(text)
+
+    async def check() -> None:
+        async with files.watched():
+            # Two looks that see the same; then a reading: a look, the files, a look; then the next look.
+            first = files.looks + 1
+            texts.update({first: conf(SECOND), first + 2: BROKEN, first + 4: conf(THIRD)})
+            files.before_look = change
+            await files.comes_into_use(THIRD)
+
+    asyncio.run(check())
+    assert errors(caplog) == []
+    assert files.used == [[FIRST], [THIRD]]
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_what_changes_while_it_is_read_is_read_again_and_its_halves_are_never_in_use(
     asked: bool, files: Files, caplog: pytest.LogCaptureFixture
