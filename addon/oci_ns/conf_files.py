@@ -89,25 +89,29 @@ def _system_sources(drop_in_directory: str, environment: Mapping[str, str]) -> S
 def load(sources: Sources) -> Configuration:
     """Read and merge every file; a prefix in a later file replaces the same prefix of an earlier one.
 
-    Raises ConfigurationError for a file that cannot be read or does not load.
+    Raises ConfigurationError for a file that cannot be read or does not load; where one could not be read, the cause is
+    an OSError.
     """
     files = sources.files()
     registries: dict[str, Registry] = {}
     search: tuple[str, ...] = ()
     warnings: list[Problem] = []
     problems: list[Problem] = []
+    unread: OSError | None = None
     for path in files:
         try:
             document = read_file(path)
         except ConfigurationError as error:
             problems += error.problems
+            if isinstance(error.__cause__, OSError):
+                unread = error.__cause__
             continue
         registries.update(document.registries)
         if document.unqualified_search_registries is not None:
             search = document.unqualified_search_registries
         warnings += document.warnings
     if problems:
-        raise ConfigurationError(*problems)
+        raise ConfigurationError(*problems) from unread
     ordered = tuple(registries[prefix] for prefix in sorted(registries))
     return Configuration(ordered, search, tuple(files), tuple(warnings))
 

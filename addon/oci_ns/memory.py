@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from oci_ns.decision import Decision
 from oci_ns.distribution import Operation
-from oci_ns.registries_conf import Endpoint
+from oci_ns.registries_conf import Endpoint, Registry
 
 _ENTRIES_MAX = 50_000
 
@@ -24,16 +24,20 @@ class Memory:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.ttl = 0.0
-        self._entries: OrderedDict[_Key, tuple[Endpoint, float]] = OrderedDict()
+        self._entries: OrderedDict[_Key, tuple[Endpoint, Registry | None, float]] = OrderedDict()
 
     def recall(self, decision: Decision) -> Decision | None:
-        """The one of the decision and its alternatives that served the repository lately; None where none did."""
+        """The one of the decision and its alternatives that served the repository lately; None where none did.
+
+        What was remembered under another `[[registry]]` table, before a reload, does not count.
+        """
         key = _key(decision)
         entry = self._entries.get(key)
         if entry is None:
             return None
-        endpoint, until = entry
-        if self._now() < until:
+        endpoint, registry, until = entry
+        # Where the registry's table has changed since, another endpoint may come before.
+        if self._now() < until and registry == decision.registry:
             for candidate in (decision, *decision.alternatives):
                 if candidate.endpoint == endpoint:
                     return candidate
@@ -45,7 +49,7 @@ class Memory:
         if chosen.endpoint is None:
             return
         key = _key(decision)
-        entry = (chosen.endpoint, self._now() + self.ttl)
+        entry = (chosen.endpoint, decision.registry, self._now() + self.ttl)
         for each in (key, (*key[:2], _ANY)):
             self._entries[each] = entry
             self._entries.move_to_end(each)

@@ -26,6 +26,8 @@ POLL_SECONDS = 0.5
 """A change is read when two looks in a row saw the same, so at the latest after two of these."""
 
 _ATTEMPTS = 3
+_REST = 20
+"""Times as long as it took to fail: how long to wait before the same is tried again, for a twentieth of a processor."""
 _FRESH_NS = 100_000_000
 
 Find = Callable[[], Sources]
@@ -52,7 +54,7 @@ class _Reading:
     """What came of reading the files, and what they looked like before; `steady` if they still did afterwards.
 
     `fresh` tells that they may have changed since without looking any different, `news` that it is not the result of
-    the reading before.
+    the reading before. `seconds` is how long it took.
     """
 
     result: Loaded | Exception
@@ -60,6 +62,16 @@ class _Reading:
     steady: bool
     fresh: bool
     news: bool
+    seconds: float
+
+    @property
+    def failed_outside(self) -> bool:
+        """Whether the reason may lie outside of the files, and go away without a trace there: too many open files, say.
+
+        The cause is what `load` says it is.
+        """
+        result = self.result
+        return isinstance(result, OSError) or (isinstance(result, Exception) and isinstance(result.__cause__, OSError))
 
 
 class Reloader:
@@ -90,6 +102,8 @@ class Reloader:
         self._pending: Fingerprint | None = None
         """What they looked like at the last look, if that was something new."""
         self._last: Loaded | Exception | None = None
+        self._again: float | None = None
+        """When to read the files though they look the same (of `time.monotonic`), if ever."""
 
     def replace(self, find: Find) -> None:
         """Read other files, now. What is being read of the former ones in the meantime comes to nothing.
@@ -127,14 +141,17 @@ class Reloader:
         seen = await in_background(functools.partial(self._see, find))
         if generation != self._generation:
             return
-        if seen == self._known or seen != self._pending:
+        again = seen == self._known and self._again is not None and time.monotonic() >= self._again
+        if not again and (seen == self._known or seen != self._pending):
             # Something new may be half-written: it is read when the next look sees the same.
             self._pending = None if seen == self._known else seen
             return
-        former = self._last if self._known is None else None
+        former = self._last if again or self._known is None else None
         reading = await in_background(functools.partial(self._take, find, former))
-        if generation == self._generation and reading.steady:
+        # What it looks like now must be what it looked like when it had rested.
+        if generation == self._generation and reading.steady and reading.fingerprint == seen:
             self._known, self._pending = reading.fingerprint, None
+            self._again = _again(reading)
             self._report(reading)
 
     async def _read_at_once(self) -> None:
@@ -155,6 +172,7 @@ class Reloader:
     def _settle(self, reading: _Reading) -> None:
         certain = reading.steady and not reading.fresh
         self._known, self._pending = reading.fingerprint if certain else None, None
+        self._again = _again(reading)
 
     def _see(self, find: Find) -> Fingerprint:
         try:
@@ -164,7 +182,7 @@ class Reloader:
 
     def _take(self, find: Find, former: Loaded | Exception | None = None) -> _Reading:
         """Read the files in the calling thread. Never raises. `former` is what it may turn out to be the same as."""
-        before, now = self._see(find), time.time_ns()
+        before, now, begin = self._see(find), time.time_ns(), time.monotonic()
         result: Loaded | Exception
         try:
             result = self._read(find())
@@ -176,6 +194,7 @@ class Reloader:
             steady=self._see(find) == before,
             fresh=before.fresh(now, _FRESH_NS),
             news=former is None or not _same(result, former),
+            seconds=time.monotonic() - begin,
         )
 
     def _report(self, reading: _Reading) -> None:
@@ -196,6 +215,10 @@ class Reloader:
         self._use(loaded.index)
         files = ", ".join(str(path) for path in configuration.files) or "no file"
         logger.info("%d registries from %s", len(configuration.registries), files)
+
+
+def _again(reading: _Reading) -> float | None:
+    return time.monotonic() + _REST * reading.seconds if reading.failed_outside else None
 
 
 def load_index(sources: Sources) -> Loaded:

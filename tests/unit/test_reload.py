@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -224,6 +227,48 @@ def test_each_change_that_does_not_load_is_an_error_of_its_own(files: Files, cap
     asyncio.run(check())
 
 
+def test_a_file_that_could_not_be_read_is_read_when_it_can_be_though_it_looks_the_same(
+    files: Files, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = 0
+
+    def too_many_open_files(*_: object) -> NoReturn:
+        nonlocal opened
+        opened += 1
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def check() -> None:
+        async with files.watched():
+            with monkeypatch.context() as patched:
+                patched.setattr(Path, "open", too_many_open_files)
+                os.utime(files.path)
+                await eventually(lambda: errors(caplog) != [])
+                at_first = opened
+                await eventually(lambda: opened > at_first + 2)
+            await eventually(lambda: len(loads(caplog)) == 2)
+            reads = files.reads
+            await files.some_looks()
+            assert files.reads == reads
+
+    asyncio.run(check())
+    assert errors(caplog) == [f"{files.path}: cannot be read: Too many open files; what was loaded before stays in use"]
+
+
+def test_a_file_that_does_not_load_is_read_no_more_while_it_looks_the_same(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check() -> None:
+        async with files.watched():
+            files.path.write_text(BROKEN)
+            await eventually(lambda: errors(caplog) != [])
+            await files.some_looks()
+            reads = files.reads
+            await files.some_looks()
+            assert files.reads == reads
+
+    asyncio.run(check())
+
+
 def test_a_file_that_comes_back_as_it_was_is_in_use_again_and_says_so(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,6 +301,27 @@ def test_a_file_that_is_still_being_written_is_not_read(files: Files, caplog: py
     assert len(set(reads)) == 1
     assert files.used == [[FIRST], [SECOND]]
     assert errors(caplog) == []
+
+
+def test_what_changes_just_before_it_is_read_has_to_rest_first(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+    texts: dict[int, str] = {}
+
+    def change() -> None:
+        text = texts.get(files.looks)
+        if text is not None:
+            files.path.write_text(text)
+
+    async def check() -> None:
+        async with files.watched():
+            # Two looks that see the same; then a reading: a look, the files, a look; then the next look.
+            first = files.looks + 1
+            texts.update({first: conf(SECOND), first + 2: BROKEN, first + 4: conf(THIRD)})
+            files.before_look = change
+            await files.comes_into_use(THIRD)
+
+    asyncio.run(check())
+    assert errors(caplog) == []
+    assert files.used == [[FIRST], [THIRD]]
 
 
 @pytest.mark.parametrize("asked", [False, True])

@@ -87,12 +87,12 @@ class World:
         return behaviour
 
 
-def table() -> RouteTable:
-    return RouteTable(RouteIndex(parse_text(Path("registries.conf"), CONF.encode()).registries.values()))
+def table(text: str = CONF) -> RouteTable:
+    return RouteTable(RouteIndex(parse_text(Path("registries.conf"), text.encode()).registries.values()))
 
 
-def decide(path: str, registry: str = "quay.io", method: str = "GET") -> Decision:
-    return table().decide(method, "https", registry, 443, f"/v2/{path}")
+def decide(path: str, registry: str = "quay.io", method: str = "GET", text: str = CONF) -> Decision:
+    return table(text).decide(method, "https", registry, 443, f"/v2/{path}")
 
 
 def question(decision: Decision) -> Outgoing:
@@ -195,6 +195,35 @@ def test_an_idle_endpoint_costs_a_connection_and_no_request() -> None:
         world.now += CONFIRMED
         assert (await select(selection, decide("app/manifests/1"))).answer is None
         assert world.asked == ["CONNECT a.example.com"]
+
+    run(act)
+
+
+MIRRORS = '[[registry.mirror]]\nlocation = "a.example.com"\n[[registry.mirror]]\nlocation = "b.example.com"\n'
+SWAPPED = '[[registry.mirror]]\nlocation = "b.example.com"\n[[registry.mirror]]\nlocation = "a.example.com"\n'
+ADDED = f'[[registry.mirror]]\nlocation = "new.example.com"\n{MIRRORS}'
+ANOTHER = '[[registry]]\nlocation = "another.example.com"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "asked"),
+    [
+        (CONF.replace(MIRRORS, SWAPPED), "b.example.com", ["GET b.example.com"]),
+        (CONF.replace(MIRRORS, ADDED), "new.example.com", ["GET new.example.com"]),
+        (ANOTHER + CONF, "a.example.com", []),
+    ],
+)
+def test_where_a_registry_has_changed_the_endpoint_that_served_it_before_is_remembered_no_more(
+    text: str, chosen: str, asked: list[str]
+) -> None:
+    async def act() -> None:
+        world = World({})
+        selection = Selection(world, world.clock)
+        selection.memory.ttl = 60
+        assert (await select(selection, decide("app/manifests/1"))).decision.host == "a.example.com"
+        world.asked.clear()
+        assert (await select(selection, decide("app/manifests/1", text=text))).decision.host == chosen
+        assert world.asked == asked
 
     run(act)
 
