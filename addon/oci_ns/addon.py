@@ -25,13 +25,14 @@ from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
 from oci_ns.index import RouteIndex
+from oci_ns.log_line import printable
 from oci_ns.network import network_of, tls_settings
 from oci_ns.problems import ConfigurationError
 from oci_ns.reload import Reloader
 from oci_ns.reload_triggers import watch
 from oci_ns.routes import RouteTable
 from oci_ns.selection import Selection
-from oci_ns.upstream_tls import amend
+from oci_ns.upstream_tls import amend, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,12 @@ class LastWord:
             # Without TLS settings mitmproxy ends the connection.
             data.ssl_conn = None
             logger.error("%s:%d: %s", host, port, error)
+
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        """Tell whose certificate was refused."""
+        reason = refusal(data.conn) if isinstance(data.conn, Server) else None
+        if reason is not None:
+            logger.warning("%s", printable(reason))
 
 
 class NsInject:

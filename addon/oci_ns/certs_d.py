@@ -66,7 +66,8 @@ def certificates_of(directories: tuple[Path, ...], host: str, port: int) -> Host
         for name in names:
             try:
                 entries = sorted(os.scandir(directory / name), key=lambda entry: entry.name)
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, ValueError):
+                # A ValueError: no file has such a name.
                 continue
             except OSError as error:
                 if isinstance(error, PermissionError) and not is_within_reach(directory):
@@ -89,7 +90,7 @@ def is_within_reach(directory: Path) -> bool:
 
 def _read(entries: list[os.DirEntry[str]]) -> HostCertificates:
     by_name = {entry.name: entry for entry in entries}
-    authorities = tuple(version_of(entry) for entry in entries if entry.name.endswith(".crt"))
+    authorities = tuple(version_of(entry) for entry in entries if entry.name.endswith(".crt") and not _dangles(entry))
     pairs = []
     for entry in entries:
         stem, _, kind = entry.name.rpartition(".")
@@ -102,6 +103,20 @@ def _read(entries: list[os.DirEntry[str]]) -> HostCertificates:
         elif kind == "key" and f"{stem}.cert" not in by_name:
             raise CertificatesError(f"{entry.path}: its certificate {stem}.cert is missing")
     return HostCertificates(authorities, tuple(pairs))
+
+
+def _dangles(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a symbolic link to nothing: as a CA it trusts nobody, and is passed over as in containers/image.
+
+    Red Hat's systems come with such a one, to the CA of a subscription.
+    """
+    try:
+        entry.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def version_of(file: os.DirEntry[str] | Path) -> Version:

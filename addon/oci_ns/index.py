@@ -34,7 +34,7 @@ def _addresses(routes: Iterable[Route]) -> tuple[_Addresses, _Addresses]:
     for route in routes:
         for hop in (*route.mirrors, *((route.primary,) if route.primary is not None else ())):
             if hop.scheme == "https":
-                (insecure if hop.endpoint.insecure else verified).add((hop.host, hop.port))
+                (insecure if hop.endpoint.insecure else verified).add((hop.host.lower(), hop.port))
     return insecure, verified
 
 
@@ -49,7 +49,7 @@ class RouteIndex:
         self._locations = LocationIndex(self.routes.values())
         self._sources = {route.prefix.registry for route in self.routes.values()}
         self._insecure, self._verified = _addresses(self.routes.values())
-        self._own = self._sources - {route.prefix.registry for route in self.routes.values() if route.claims}
+        self._claimed = {route.prefix.registry for route in self.routes.values() if route.claims}
 
     def parts(self) -> list[object]:
         """All that the index is made of and that takes long to free: what is held first, then what holds it."""
@@ -58,7 +58,7 @@ class RouteIndex:
             self.registries,
             self.routes,
             self._sources,
-            self._own,
+            self._claimed,
             self._insecure,
             self._verified,
             self._locations,
@@ -77,16 +77,16 @@ class RouteIndex:
         )
 
     def may_rewrite(self, scheme: str, host: str, port: int | None) -> bool:
-        """Whether requests to the host may be rewritten: known, and not just an entry that maps a host to itself."""
+        """Whether requests to the host may be rewritten: an endpoint, or an entry says more than that it is itself."""
         name = registry_name(scheme, host, port)
-        return name in self._locations.registries or (self.knows(name) and name not in self._own)
+        return name in self._locations.registries or name in self._claimed or self.find(name, "", "") is not None
 
     def is_insecure(self, host: str, port: int, *, otherwise: bool = False) -> bool:
         """Whether the certificate at this address need not be verified; `otherwise` where no endpoint is there.
 
         Connections are shared by what goes to one address: where one endpoint there is not insecure, none is.
         """
-        address = (host, port)
+        address = (host.lower(), port)
         if address in self._verified or address in self._insecure:
             return address not in self._verified
         found = self.find(registry_name("https", host, port), "", "")

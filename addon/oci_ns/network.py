@@ -63,7 +63,8 @@ def tls_settings(
         # As mitmproxy does where it is told nothing.
         Authorities(file or (None if directory else certifi.where()), directory),
         certificates,
-        verify=not options.ssl_insecure and not index.is_insecure(host, port, otherwise=insecure),
+        verify=not options.ssl_insecure
+        and (_is_via(options, host, port) or not index.is_insecure(host, port, otherwise=insecure)),
         protocol=_protocol(options),
     )
 
@@ -93,12 +94,20 @@ def _protocol(options: OptManager) -> Protocol:
     )
 
 
+def _is_via(options: OptManager, host: str, port: int) -> bool:
+    """Whether a proxy on the way is there, which is no endpoint, not even one that a catch-all is for."""
+    return any(mode.address[:2] == (host, port) for mode in _upstream_modes(options))
+
+
 def _via(options: OptManager) -> Via | None:
-    for spec in options.mode:
-        mode = ProxyMode.parse(spec)
-        if isinstance(mode, UpstreamMode):
-            host, port = mode.address[:2]
-            auth = options.upstream_auth
-            authorization = b"Basic " + base64.b64encode(auth.encode()) if auth else None
-            return Via(mode.scheme, host, port, authorization)
+    for mode in _upstream_modes(options):
+        host, port = mode.address[:2]
+        auth = options.upstream_auth
+        authorization = b"Basic " + base64.b64encode(auth.encode()) if auth else None
+        return Via(mode.scheme, host, port, authorization)
     return None
+
+
+def _upstream_modes(options: OptManager) -> list[UpstreamMode]:
+    modes = (ProxyMode.parse(spec) for spec in options.mode)
+    return [mode for mode in modes if isinstance(mode, UpstreamMode)]

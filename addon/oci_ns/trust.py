@@ -47,7 +47,11 @@ def tls_context(
     authorities: Authorities, certificates: HostCertificates, *, verify: bool, protocol: Protocol = USUAL
 ) -> ssl.SSLContext:
     """The settings for a client's connection. Raises CertificatesError for a file that cannot be used."""
-    context = ssl.create_default_context(cafile=authorities.file, capath=authorities.directory)
+    try:
+        context = ssl.create_default_context(cafile=authorities.file, capath=authorities.directory)
+    except (OSError, ssl.SSLError) as error:
+        place = authorities.file or authorities.directory
+        raise CertificatesError(f"{place}: holds no certificates that can be trusted: {_why(error)}") from None
     context.minimum_version, context.maximum_version = protocol.minimum, protocol.maximum
     if protocol.ciphers:
         context.set_ciphers(protocol.ciphers)
@@ -62,7 +66,8 @@ def tls_context(
             context.load_verify_locations(cafile=authority.path)
         except (OSError, ssl.SSLError) as error:
             raise CertificatesError(f"{authority.path}: holds no certificate that can be used: {_why(error)}") from None
-    for certificate, key in certificates.pairs:
+    # Of several with keys of one kind, the last to be loaded is presented: the first by name, as Go's clients do.
+    for certificate, key in reversed(certificates.pairs):
         try:
             # A key with a passphrase would ask for it on the terminal.
             context.load_cert_chain(certificate.path, key.path, password=_no_passphrase)

@@ -15,6 +15,8 @@ from OpenSSL import SSL, crypto
 from oci_ns.certs_d import CertificatesError, HostCertificates
 from oci_ns.trust import Authorities, TlsSettings
 
+_REFUSED = "Certificate verify failed: "
+
 
 def amend(connection: SSL.Connection, server: Server, options: OptManager, settings: TlsSettings) -> None:
     """Apply to a connection that has not begun yet. Raises CertificatesError for a file that cannot be used."""
@@ -24,6 +26,17 @@ def amend(connection: SSL.Connection, server: Server, options: OptManager, setti
         connection.set_context(_context(settings.authorities, settings.certificates, ciphers))
     if not settings.verify:
         connection.set_verify(SSL.VERIFY_NONE, None)
+
+
+def refusal(server: Server) -> str | None:
+    """Whose certificate was refused and why, in the words of the addon's own exchanges; None for other failures.
+
+    mitmproxy tells the reason, but not the host.
+    """
+    before, mark, reason = (server.error or "").partition(_REFUSED)
+    if not mark or before or server.address is None:
+        return None
+    return f"{server.sni or server.address[0]}:{server.address[1]}: its certificate is not trusted: {reason}"
 
 
 def _ciphers(connection: SSL.Connection, server: Server, options: OptManager) -> tuple[str, ...]:
@@ -61,7 +74,8 @@ def _context(authorities: Authorities, certificates: HostCertificates, ciphers: 
             context.load_verify_locations(str(authority.path))
         except SSL.Error:
             raise CertificatesError(f"{authority.path}: holds no certificate that can be used") from None
-    for certificate, key in certificates.pairs:
+    # Of several with keys of one kind, the last to be loaded is presented (see `trust`).
+    for certificate, key in reversed(certificates.pairs):
         try:
             context.use_certificate_chain_file(str(certificate.path))
             context.use_privatekey_file(str(key.path))

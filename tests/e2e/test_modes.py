@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from mitmproxy import http
+from mitmproxy.io import FlowReader
 
 from lab.certificates import CertificateAuthority, bundle
 from lab.clients import ClientError, Curl, Surroundings
@@ -19,6 +24,7 @@ from lab.registries import Registry
 
 UNRELATED, UNRELATED_ADDRESS = "unrelated.example.com", "198.51.100.70"
 ITSELF, ITSELF_ADDRESS = "itself.example.com", "198.51.100.71"
+BELOW_ITSELF, BELOW_ITSELF_ADDRESS = "registry.corp.example.com", "198.51.100.72"
 USER = 65534
 
 CONF = f"""
@@ -32,14 +38,18 @@ namespace-proxy = "quay.io"
 [[registry]]
 prefix = "{ITSELF}"
 location = "{ITSELF}"
+
+[[registry]]
+prefix = "*.corp.example.com"
 """
 
 
 @pytest.fixture(scope="module", autouse=True)
 def strangers(lab_directory: Path, network: PrivateNetwork, lab_ca: CertificateAuthority) -> Iterator[None]:
-    """Two registries with certificates of the laboratory's CA: one not in the file, one that maps to itself."""
+    """Registries with certificates of the laboratory's CA: one not in the file, and two that map to themselves."""
+    strangers = {UNRELATED: UNRELATED_ADDRESS, ITSELF: ITSELF_ADDRESS, BELOW_ITSELF: BELOW_ITSELF_ADDRESS}
     with contextlib.ExitStack() as stack:
-        for name, address in ((UNRELATED, UNRELATED_ADDRESS), (ITSELF, ITSELF_ADDRESS)):
+        for name, address in strangers.items():
             network.add_address(address)
             network.add_host(name, address)
             certificate = lab_ca.issue(name, address)
@@ -81,7 +91,7 @@ def asked(
             yield mitmdump, lambda ca: curl_factory(Surroundings(proxy=url, ca=ca))
 
 
-@pytest.mark.parametrize("host", [UNRELATED, UNRELATED_ADDRESS, ITSELF])
+@pytest.mark.parametrize("host", [UNRELATED, UNRELATED_ADDRESS, ITSELF, BELOW_ITSELF])
 def test_tls_of_a_host_that_nothing_is_rewritten_for_is_passed_through_unread(
     host: str, asked: tuple[Mitmdump, Asking], lab_ca: CertificateAuthority
 ) -> None:
@@ -102,6 +112,67 @@ def test_a_configured_host_is_intercepted_beside_it(
     assert_namespaced(nsproxy.requests(), "quay.io")
     with pytest.raises(ClientError, match="certificate"):
         asking(lab_ca.pem)("https://quay.io/v2/coreos/etcd/tags/list")
+
+
+def issuer_of(tunnel: socket.socket, sni: str | None) -> str:
+    """Who issued the certificate that is shown at the end of the tunnel, to a client that takes any."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(tunnel, server_hostname=sni) as connection:
+        shown = connection.getpeercert(binary_form=True)
+    assert shown is not None
+    return x509.load_der_x509_certificate(shown).issuer.rfc4514_string()
+
+
+def tunnel_to(mitmdump: Mitmdump, host: str) -> socket.socket:
+    """A connection to port 443 of a host, by CONNECT."""
+    connection = socket.create_connection(("127.0.0.1", mitmdump.port), timeout=20)
+    connection.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        # Byte by byte: what follows the head is TLS.
+        byte = connection.recv(1)
+        assert byte, head
+        head += byte
+    assert head.startswith(b"HTTP/1.1 200"), head
+    return connection
+
+
+@pytest.mark.parametrize("with_sni", [True, False])
+@pytest.mark.parametrize(
+    ("host", "issuer"),
+    [(UNRELATED, "ns-inject laboratory"), (ITSELF, "ns-inject laboratory"), ("quay.io", "mitmproxy")],
+)
+def test_without_sni_the_host_is_the_one_the_proxy_was_asked_for(
+    host: str, issuer: str, with_sni: bool, conf: Path, mitmdump_factory: MitmdumpFactory
+) -> None:
+    mitmdump = mitmdump_factory(conf=conf)
+    with tunnel_to(mitmdump, host) as tunnel:
+        assert issuer in issuer_of(tunnel, host if with_sni else None)
+
+
+def test_nothing_of_what_passes_through_unread_is_saved(
+    conf: Path,
+    tmp_path: Path,
+    mitmdump_factory: MitmdumpFactory,
+    curl_factory: CurlFactory,
+    lab_ca: CertificateAuthority,
+    nsproxy: NamespaceProxy,
+) -> None:
+    assert nsproxy
+    saved = tmp_path / "flows"
+    mitmdump = mitmdump_factory(conf=conf, options={"save_stream_file": str(saved)})
+    both = bundle(tmp_path / "both.pem", lab_ca.pem, mitmdump.ca_pem)
+    curl = curl_factory(Surroundings(proxy=mitmdump.url, ca=both))
+    for host in (UNRELATED, ITSELF):
+        assert curl(f"https://{host}/v2/", headers={"X-Unread": "unread"}).status == 200
+    assert curl("https://quay.io/v2/coreos/etcd/tags/list", headers={"X-Read": "known"}).status == 200
+    mitmdump.stop()
+    with saved.open("rb") as file:
+        flows = list(FlowReader(file).stream())
+    seen = [flow for flow in flows if isinstance(flow, http.HTTPFlow)]
+    assert [flow.request.headers["X-Read"] for flow in seen] == ["known"]
+    assert b"unread" not in saved.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["podman", "skopeo"])

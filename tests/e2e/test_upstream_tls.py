@@ -172,6 +172,46 @@ def test_an_endpoint_with_a_bad_certificate_is_refused_with_its_name_and_the_rea
     assert f"{bad}: {reason}" in mitmdump.log()
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("of an unknown CA", "unable to get local issuer certificate"),
+        ("for another name", "hostname mismatch"),
+        ("expired", "certificate has expired"),
+    ],
+)
+def test_a_push_to_an_endpoint_with_a_bad_certificate_is_refused_with_its_name_and_the_reason(
+    kind: str,
+    reason: str,
+    endpoints: Endpoints,
+    registry: Registry,
+    tmp_path: Path,
+    mitmdump_factory: MitmdumpFactory,
+    curl_factory: CurlFactory,
+) -> None:
+    before = registry.log().count("/blobs/uploads/")
+    bad = endpoints.authority(kind)
+    mitmdump = mitmdump_factory(conf=configured(tmp_path, bad))
+    curl = curl_factory(Surroundings(proxy=mitmdump.url, ca=mitmdump.ca_pem))
+    # Pushes travel on mitmproxy's own connections.
+    assert curl(f"https://{bad}/v2/{REPOSITORY}/blobs/uploads/", method="POST", body=b"").status == 502
+    assert f"{bad}: its certificate is not trusted: {reason}" in mitmdump.log()
+    assert registry.log().count("/blobs/uploads/") == before
+
+
+def test_authorities_that_are_not_there_are_named(
+    endpoints: Endpoints, tmp_path: Path, mitmdump_factory: MitmdumpFactory, curl_factory: CurlFactory
+) -> None:
+    missing, good = tmp_path / "missing.pem", endpoints.authority("good")
+    mitmdump = mitmdump_factory(
+        conf=configured(tmp_path, good), options={"ssl_verify_upstream_trusted_ca": str(missing)}
+    )
+    curl = curl_factory(Surroundings(proxy=mitmdump.url, ca=mitmdump.ca_pem))
+    got = curl(f"https://{SOURCE}/v2/{REPOSITORY}/manifests/v1", headers=ACCEPT)
+    assert got.status == 502
+    assert f"{missing}: holds no certificates that can be trusted" in got.json()["errors"][0]["message"]
+
+
 @pytest.mark.parametrize("kind", ["of an unknown CA", "for another name", "expired"])
 @pytest.mark.parametrize("only", [True, False])
 def test_an_insecure_endpoint_serves_whatever_its_certificate(
@@ -374,5 +414,17 @@ def test_skopeo_pulls_from_an_endpoint_with_its_own_ca(
     private = endpoints.authority("of an unknown CA")
     host_directory(certs_d, private).joinpath("ca.crt").write_bytes(endpoints.unknown_pem.read_bytes())
     mitmdump = mitmdump_factory(conf=configured(tmp_path, private), options={"ns_certs_d": str(certs_d)})
+    skopeo = skopeo_factory(Surroundings(proxy=mitmdump.url, ca=mitmdump.ca_pem))
+    assert skopeo.copy(f"docker://{SOURCE}/{REPOSITORY}:v1", f"oci:{tmp_path / 'copy'}:v1") == image.digest
+
+
+def test_skopeo_pulls_from_an_insecure_endpoint(
+    endpoints: Endpoints,
+    image: Pushed,
+    tmp_path: Path,
+    mitmdump_factory: MitmdumpFactory,
+    skopeo_factory: SkopeoFactory,
+) -> None:
+    mitmdump = mitmdump_factory(conf=configured(tmp_path, endpoints.authority("expired"), more="insecure = true"))
     skopeo = skopeo_factory(Surroundings(proxy=mitmdump.url, ca=mitmdump.ca_pem))
     assert skopeo.copy(f"docker://{SOURCE}/{REPOSITORY}:v1", f"oci:{tmp_path / 'copy'}:v1") == image.digest

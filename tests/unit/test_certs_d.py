@@ -41,6 +41,8 @@ def laid_out(directory: Path, files: Sequence[str]) -> Path:
         (["ca.crt"], "..", 443, None),
         (["ca.crt"], "a/..", 443, None),
         (["ca.crt"], "", 443, None),
+        (["ca.crt"], "a\0b", 443, None),
+        (["ca.crt"], "a\ud800b", 443, None),
     ],
 )
 def test_a_directory_is_called_as_its_host(
@@ -82,6 +84,21 @@ def test_half_a_pair_is_an_error(files: Sequence[str], message: str, tmp_path: P
     assert str(error.value) == f"{tmp_path}/a.example.com/{message}"
 
 
+def test_a_ca_that_is_a_link_to_nothing_is_passed_over_but_no_half_of_a_pair_is(tmp_path: Path) -> None:
+    host = laid_out(tmp_path / "a.example.com", ["ca.crt", "client.cert"])
+    (host / "subscription.crt").symlink_to("missing")
+    (host / "client.key").symlink_to("missing")
+    with pytest.raises(CertificatesError, match=r"client\.key: cannot be read: No such file or directory"):
+        certificates_of((tmp_path,), "a.example.com", 443)
+    (host / "missing").touch()
+    assert len(certificates_of((tmp_path,), "a.example.com", 443).authorities) == 2
+    (host / "missing").unlink()
+    (host / "client.key").unlink()
+    (host / "client.cert").unlink()
+    (found,) = certificates_of((tmp_path,), "a.example.com", 443).authorities
+    assert found.path == host / "ca.crt"
+
+
 def test_a_changed_file_is_another_version_of_it(tmp_path: Path) -> None:
     laid_out(tmp_path, ["a.example.com/ca.crt"])
     before = certificates_of((tmp_path,), "a.example.com", 443)
@@ -114,6 +131,16 @@ def test_a_hosts_ca_is_trusted_besides_everyone_else(tmp_path: Path) -> None:
     assert any("of the host" in subject for subject in subjects)
     assert len(subjects) > 100
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_authorities_for_everyone_that_cannot_be_used_are_named(content: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(CertificatesError) as error:
+        tls_context(Authorities(str(file), None), NOTHING, verify=True)
+    assert str(error.value).startswith(f"{file}: holds no certificates that can be trusted: ")
 
 
 def test_an_insecure_host_is_not_verified() -> None:

@@ -179,6 +179,16 @@ def test_check_warns_and_under_strict_fails(tmp_path: Path) -> None:
     assert run("check", str(path), "--strict").exit_code == 1
 
 
+def test_check_warns_where_endpoints_at_one_address_disagree_about_its_certificate(tmp_path: Path) -> None:
+    path = tmp_path / "disputed.conf"
+    path.write_text(
+        '[[registry]]\nlocation = "a.com"\n[[registry.mirror]]\nlocation = "p.com:5000/a"\ninsecure = true\n'
+        '[[registry]]\nlocation = "b.com"\n[[registry.mirror]]\nlocation = "P.com:5000/b"\n'
+    )
+    warning = "p.com:5000 is insecure for some endpoints and not for others: its certificate is verified for all"
+    assert run("check", str(path)).stderr.splitlines() == [f"warning: {warning}"]
+
+
 def test_check_reads_drop_ins(conf: str, tmp_path: Path) -> None:
     drop_ins = tmp_path / "d"
     drop_ins.mkdir()

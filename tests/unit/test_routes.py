@@ -239,6 +239,47 @@ def test_what_may_be_rewritten_is_intercepted_and_nothing_else() -> None:
     assert not index.may_rewrite("https", "quay.io", 8443)
 
 
+def test_an_entry_that_maps_hosts_to_themselves_takes_just_these_out_of_the_catch_all() -> None:
+    own = registry("*.corp.example", location=None) + registry("own.example") + registry("part.example/team")
+    nested = registry("ghcr.corp.example", "proxy.example.com x.example")
+    index = index_of(registry("*", "proxy.example.com *", location=None) + own + nested)
+    untouched = ("a.corp.example", "own.example")
+    assert not any(index.may_rewrite("https", host, 443) for host in untouched)
+    # Of part.example, only one part is itself.
+    rewritten = ("quay.io", "part.example", "ghcr.corp.example", "proxy.example.com")
+    assert all(index.may_rewrite("https", host, 443) for host in rewritten)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "insecure"),
+    [
+        (registry("a.example", more="insecure = true"), "a.example", 443, True),
+        (registry("a.example", more="insecure = true"), "a.example", 5000, False),
+        (registry("a.example:5000", more="insecure = true"), "a.example", 5000, True),
+        (registry("a.example", location="M.example", more="insecure = true"), "m.example", 443, True),
+        (registry("a.example", location="M.example", more="insecure = true"), "a.example", 443, False),
+        (registry("docker.io", more="insecure = true"), "registry-1.docker.io", 443, True),
+        (registry("a.example", "m.example", more="insecure = true"), "m.example", 443, False),
+        (
+            registry("a.example", location="m.example/a", more="insecure = true")
+            + registry("b.example", location="M.example/b"),
+            "m.example",
+            443,
+            False,
+        ),
+        (registry("*.example", "m.test", location=None, more="insecure = true"), "a.example", 443, True),
+        (registry("*.example", "m.test", location=None, more="insecure = true"), "a.example", 5000, False),
+        (registry("*.example", "m.test", location=None, more="insecure = true"), "a.test", 443, False),
+        (registry("*", "m.test", location=None, more="insecure = true"), "a.test", 443, True),
+        (registry("*", "m.test", location=None, more="insecure = true"), "m.test", 443, False),
+    ],
+)
+def test_a_certificate_is_verified_unless_every_endpoint_at_the_address_is_insecure(
+    text: str, host: str, port: int, insecure: bool
+) -> None:
+    assert index_of(text).is_insecure(host, port) is insecure
+
+
 @pytest.mark.parametrize(
     ("named", "addressed"),
     [

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from mitmproxy import connection, tls
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.addons.upstream_auth import UpstreamAuth
 from mitmproxy.net import tls as net_tls
 from mitmproxy.proxy import context as proxy_context
 from mitmproxy.test import taddons, tflow
@@ -119,7 +120,7 @@ def host_directory(certs_d: Path, authority: trustme.CA, host: str = f"{HOST}:{P
 def mitmproxy(tmp_path: Path, certs_d: Path) -> Iterator[taddons.context]:
     conf = tmp_path / "registries.conf"
     conf.write_text(CONF)
-    with taddons.context(Proxyserver(), TlsConfig(), addon := NsInject()) as context:
+    with taddons.context(Proxyserver(), TlsConfig(), UpstreamAuth(), addon := NsInject()) as context:
         context.options.update(confdir=str(tmp_path / "confdir"), ns_registries_conf=str(conf), ns_certs_d=str(certs_d))
         context.master.addons.add(LastWord(addon))
         yield context
@@ -237,11 +238,40 @@ def test_no_exchange_is_insecure_where_an_endpoint_is_not(mitmproxy: taddons.con
         shake_hands(addons(mitmproxy, insecure=True), server)
 
 
-def client_pair(clients: trustme.CA, directory: Path, name: str, kinds: tuple[str, str]) -> None:
+@either
+def test_a_proxy_on_the_way_is_verified_though_every_registry_is_insecure(
+    connect: Connect, mitmproxy: taddons.context, server: ssl.SSLContext, tmp_path: Path
+) -> None:
+    conf = tmp_path / "insecure.conf"
+    conf.write_text('[[registry]]\nprefix = "*"\ninsecure = true\n[[registry.mirror]]\nlocation = "m.example.com"\n')
+    mitmproxy.options.update(ns_registries_conf=str(conf), mode=[f"upstream:https://{HOST}:{PORT}"])
+    shake_hands(connect(mitmproxy, HOST, PORT + 1), server)
+    with pytest.raises((ssl.SSLError, SSL.Error)):
+        shake_hands(connect(mitmproxy), server)
+
+
+def client_pair(
+    clients: trustme.CA, directory: Path, name: str, kinds: tuple[str, str], *, stem: str = "client"
+) -> None:
     made = clients.issue_cert(name)
-    (directory / f"client{kinds[0]}").write_bytes(made.cert_chain_pems[0].bytes())
-    with (directory / f"client{kinds[1]}").open("ab") as file:
+    (directory / f"{stem}{kinds[0]}").write_bytes(made.cert_chain_pems[0].bytes())
+    with (directory / f"{stem}{kinds[1]}").open("ab") as file:
         file.write(made.private_key_pem.bytes())
+
+
+@either
+def test_of_several_client_certificates_the_first_by_name_is_presented(
+    connect: Connect,
+    mitmproxy: taddons.context,
+    authority: trustme.CA,
+    clients: trustme.CA,
+    certs_d: Path,
+    server: ssl.SSLContext,
+) -> None:
+    directory = host_directory(certs_d, authority)
+    for stem in ("b", "a", "c"):
+        client_pair(clients, directory, f"{stem}.example.com", (".cert", ".key"), stem=stem)
+    assert shake_hands(connect(mitmproxy), server).certificate == "a.example.com"
 
 
 @either
