@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oci_ns.decision import Action, Decision, Source
-from oci_ns.distribution import Target
+from oci_ns.distribution import Target, join, without_namespace
 from oci_ns.hops import Route
 from oci_ns.spec_error import SpecError
 
@@ -14,7 +14,8 @@ from oci_ns.spec_error import SpecError
 class Request:
     """A request below /v2. `text` is its target as sent, `addressed` the addressed host's name in normal form.
 
-    `pull` is whether it reads content that any endpoint of the registry may serve.
+    `pull` is whether it reads content that any endpoint of the registry may serve, `override` whether the table
+    decides about `ns` whatever the client sent.
     """
 
     scheme: str
@@ -24,6 +25,14 @@ class Request:
     target: Target
     addressed: str
     pull: bool
+    override: bool
+
+    @property
+    def own_target(self) -> str:
+        """The target as it goes where no `ns` is due: without the client's where the table overrides it."""
+        if not self.override:
+            return self.text
+        return join(self.target.path, without_namespace(self.target.query))
 
     def keep(
         self, source: Source | None, namespace: str | None, target: str | None = None, route: Route | None = None

@@ -1,34 +1,31 @@
 """The table of all registries, and the decision: from one request to where it goes and with which `ns`.
 
-Pure: no mitmproxy, no I/O. A decision costs a few look-ups per path component, whatever the size of the table.
+Knows how a request's source registry is found; which of its endpoints then serves it is in `placement`. Pure: no
+mitmproxy, no I/O. A decision costs a few look-ups per path component, whatever the size of the table.
 Sources: OCI distribution-spec, "Registry Proxying"; containers-registries.conf(5); container-libs' `namespace-proxy`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import quote
 
-from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Subject, Unresolved
+from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Unresolved
 from oci_ns.distribution import (
-    Moved,
     Operation,
     join,
     namespaces_in,
     parse,
     with_first_namespace_only,
     with_namespace,
-    without_namespace,
 )
-from oci_ns.hops import Hop, Route, hop_of
+from oci_ns.hops import Hop
 from oci_ns.index import Found, RouteIndex
 from oci_ns.locations import Location
 from oci_ns.mount import with_mount_renamed
-from oci_ns.pull_sources import admitted_mirrors
+from oci_ns.placement import as_pull, blocked, pull, send
 from oci_ns.reference import DEFAULT_PORTS, canonical_registry, looks_like_host, registry_name, split_host
-from oci_ns.registries_conf import Endpoint
 from oci_ns.request import Request
 from oci_ns.spec_error import SpecError
 
@@ -82,9 +79,10 @@ class RouteTable:
             target=parsed,
             addressed=registry_name(scheme, host, port),
             pull=method in _PULL_METHODS and parsed.operation not in _NOT_PULLED,
+            override=self.policy.client_namespace is ClientNamespace.OVERRIDE,
         )
         client_namespace = ""
-        if self.policy.client_namespace is not ClientNamespace.OVERRIDE:
+        if not request.override:
             client_namespace = next(filter(None, namespaces_in(parsed.query)), "")
         if client_namespace:
             return self._by_query(request, client_namespace)
@@ -112,7 +110,7 @@ class RouteTable:
             if request.addressed == source_host:
                 if not request.pull:
                     return request.keep(Source.QUERY, namespace, self._one_namespace(request), found.route)
-                return self._pull(request, Source.QUERY, found)
+                return pull(request, Source.QUERY, found)
             if any(hop.registry == request.addressed for hop in found.route.proxies):
                 return self._at_endpoint(request, Source.QUERY, found)
         if in_place is not None:
@@ -129,18 +127,10 @@ class RouteTable:
     def _in_place(self, request: Request, place: Location, hop: Hop, source_host: str) -> Decision:
         """The repository already lies under the location of the source registry's endpoint: the path stays."""
         if request.pull and hop.namespace not in place.open_namespaces:
-            return self._blocked(request, Source.QUERY, source_host)
+            return blocked(request, Source.QUERY, source_host)
         namespace, _ = hop.namespace_for(source_host)
         target = hop.with_namespace(request.target.path, request.target.query, source_host)
-        return self._as_pull(request, request.keep(Source.QUERY, namespace, target), hop.endpoint, source_host)
-
-    @staticmethod
-    def _as_pull(request: Request, kept: Decision, endpoint: Endpoint, source_host: str) -> Decision:
-        """A request that stays at the endpoint it addressed; a pull is one from there, with no alternatives."""
-        if not request.pull:
-            return kept
-        subject = Subject(canonical_registry(source_host), request.target.scope, request.target.suffix)
-        return replace(kept, endpoint=endpoint, subject=subject)
+        return as_pull(request, request.keep(Source.QUERY, namespace, target), hop.endpoint, source_host)
 
     def _by_host(self, request: Request) -> Decision | None:
         """The addressed host is a source registry: pulls go to its endpoints, the rest stays with it."""
@@ -148,14 +138,8 @@ class RouteTable:
         if found is None:
             return None
         if not request.pull:
-            return request.keep(Source.HOST, None, self._own_query(request), found.route)
-        return self._pull(request, Source.HOST, found)
-
-    def _own_query(self, request: Request) -> str:
-        """The target as it goes where no `ns` is due: without the client's where the table overrides it."""
-        if self.policy.client_namespace is not ClientNamespace.OVERRIDE:
-            return request.text
-        return join(request.target.path, without_namespace(request.target.query))
+            return request.keep(Source.HOST, None, request.own_target, found.route)
+        return pull(request, Source.HOST, found)
 
     def _by_location_or_path(self, request: Request) -> Decision | None:
         """The addressed host is an endpoint: its location tells, or the registry that the repository begins with."""
@@ -172,9 +156,9 @@ class RouteTable:
         if place is None or namespace is None:
             return None
         if request.pull and namespace not in place.open_namespaces:
-            return self._blocked(request, Source.LOCATION, namespace)
+            return blocked(request, Source.LOCATION, namespace)
         kept = request.keep(Source.LOCATION, namespace, join(target.path, with_namespace(target.query, namespace)))
-        return self._as_pull(request, kept, place.namespaces[namespace], namespace)
+        return as_pull(request, kept, place.namespaces[namespace], namespace)
 
     def _by_path(self, request: Request) -> Decision | None:
         first, slash, rest = request.target.scope.partition("/")
@@ -205,7 +189,7 @@ class RouteTable:
             error = SpecError(404, "NAME_UNKNOWN", message, detail)
             return request.block(None, error)
         if self.index.knows(request.addressed):
-            return request.keep(None, None, self._own_query(request))
+            return request.keep(None, None, request.own_target)
         return request.keep(None, None)
 
     # -- which endpoint ------------------------------------------------------------------------------------------
@@ -213,102 +197,21 @@ class RouteTable:
     def _at_endpoint(self, request: Request, source: Source, found: Found) -> Decision:
         """A request that addresses an endpoint: pulls go through the registry's endpoints, the rest stays there."""
         if request.pull:
-            return self._pull(request, source, found)
+            return pull(request, source, found)
         for hop in found.route.proxies:
             if hop.registry == request.addressed:
-                decision = self._send(request, source, found, hop)
+                decision = send(request, source, found, hop)
                 if decision is not None:
-                    return decision
-        return request.keep(source, None, self._own_query(request), found.route)
+                    return self._with_mount(request, decision)
+        return request.keep(source, None, request.own_target, found.route)
 
-    def _pull(self, request: Request, source: Source, found: Found) -> Decision:
-        """The first of the registry's endpoints that admits the reference, and the further ones as alternatives."""
-        registry = found.route.registry
-        if registry.blocked:
-            return self._blocked(request, source, found.source_host, found.route)
-        decisions = [
-            decision
-            for hop in self._admitted(request, found.route)
-            if (decision := self._send(request, source, found, hop)) is not None
-        ]
-        # Who addressed a registry proxy is sent to the source registry itself only where no proxy serves the pull.
-        if not decisions or request.addressed == found.source_host or not found.route.primary_is_source:
-            primary = self._to_primary(request, source, found)
-            if primary is not None:
-                decisions.append(primary)
-        if not decisions:
-            message = f"no location of prefix {registry.prefix} can serve {found.source_host}/{request.target.scope}"
-            return request.block(
-                source, SpecError(404, "NAME_UNKNOWN", message, str(registry.origin)), route=found.route
-            )
-        subject = Subject(found.source_host, request.target.scope, request.target.suffix)
-        first, *others = decisions
-        return replace(first, subject=subject, alternatives=tuple(others))
-
-    @staticmethod
-    def _admitted(request: Request, route: Route) -> Iterator[Hop]:
-        """The mirrors that serve this pull, in order."""
-        target = request.target
-        hops = {id(hop.endpoint): hop for hop in route.mirrors}
-        for endpoint in admitted_mirrors(
-            route.registry,
-            digested=target.is_digested,
-            either=target.operation in (Operation.BLOB, Operation.PING, Operation.CATALOG),
-        ):
-            hop = hops.get(id(endpoint))
-            if hop is not None:
-                yield hop
-
-    def _to_primary(self, request: Request, source: Source, found: Found) -> Decision | None:
-        """The request at the registry's own location; None where location and repository leave no repository there."""
-        route = found.route
-        primary = route.registry.primary
-        itself = route.primary_is_source and request.addressed == found.source_host and primary.namespace is None
-        if itself and not (primary.plain_http and request.scheme != "http"):
-            return replace(request.keep(source, None, self._own_query(request), route), endpoint=primary)
-        hop = route.primary
-        if not primary.location:
-            hop = hop_of(replace(primary, location=found.source_host), found.source_host)
-        return self._send(request, source, found, hop) if hop is not None else None
-
-    def _send(self, request: Request, source: Source, found: Found, hop: Hop) -> Decision | None:
-        """Send the request to the endpoint; None where location and repository leave no repository there."""
-        target, moved = request.target, None
-        if target.raw_repository:
-            moved = Moved(target.beginning(found.strip), hop.path)
-            if moved.client == moved.endpoint:
-                moved = None
-            elif target.operation is Operation.UPLOAD:
-                namespace, _ = hop.namespace_for(found.source_host)
-                renamed = functools.partial(self._mounted, request, namespace)
-                target = replace(target, query=with_mount_renamed(target.query, renamed))
-        text = hop.target(target, found.strip, found.source_host)
-        if not text:
-            return None
-        namespace, _ = hop.namespace_for(found.source_host)
-        if hop.registry == request.addressed:
-            # The client's own connection to this endpoint: only a declared plain-http changes how it is made.
-            scheme, host, port = request.scheme, request.host, request.port
-            if hop.endpoint.plain_http and scheme != "http":
-                scheme, host, port = hop.scheme, hop.host, hop.port
-            rerouted = False
-        else:
-            scheme, host, port, rerouted = hop.scheme, hop.host, hop.port, True
-        unchanged = text == request.text and not rerouted and scheme == request.scheme
-        return Decision(
-            action=Action.PASS if unchanged else Action.REWRITE,
-            namespace=namespace,
-            source=source,
-            scheme=scheme,
-            host=host,
-            port=port,
-            target=text,
-            rerouted=rerouted,
-            endpoint=hop.endpoint,
-            registry=found.route.registry,
-            operation=target.operation,
-            moved=moved,
-        )
+    def _with_mount(self, request: Request, decision: Decision) -> Decision:
+        """An upload with the repository to mount from as the endpoint calls it."""
+        if decision.moved is None or decision.operation is not Operation.UPLOAD:
+            return decision
+        path, question, query = decision.target.partition("?")
+        renamed = functools.partial(self._mounted, request, decision.namespace)
+        return replace(decision, target=join(path, with_mount_renamed(query if question else None, renamed)))
 
     def _mounted(self, request: Request, namespace: str | None, repository: str) -> str | None:
         """What the endpoint that an upload goes to calls another repository of the client's; None where it lacks it."""
@@ -318,10 +221,3 @@ class RouteTable:
             return None
         there = parse(decision.target)
         return there.scope if there is not None and there.operation is Operation.UPLOAD else None
-
-    @staticmethod
-    def _blocked(request: Request, source: Source, source_host: str, route: Route | None = None) -> Decision:
-        rule = f"prefix {route.registry.prefix}" if route is not None else f"{request.addressed} for {source_host}"
-        origin = str(route.registry.origin) if route is not None else None
-        error = SpecError(403, "DENIED", f"pulling is blocked by registries.conf: {rule}", origin)
-        return request.block(source, error, route=route)
