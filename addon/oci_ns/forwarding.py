@@ -190,6 +190,7 @@ class Forwarding:
                 answer = await self.credentials.fetch(carried.sent, origin.outgoing(carried.sent))
                 _answer(flow, carried.sent, origin, answer)
         except FetchError as error:
+            for_the_client(flow, response, carried.sent, carried.origin)
             logger.warning("%s: %s", printable(str(carried.decision.subject)), printable(str(error)))
 
     async def _ask_others(self, flow: http.HTTPFlow, carried: _Carried, response: http.Response) -> None:

@@ -15,8 +15,9 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons, tflow, tutils
 
 from oci_ns.addon import NsInject
-from oci_ns.fetch import Answer, Outgoing
+from oci_ns.fetch import Answer, NotAuthorizedError, Outgoing
 from oci_ns.flows import METADATA
+from oci_ns.pull_access import PullAccess, Site
 from tests.unit.test_distribution import SHA
 
 CONF = """
@@ -384,3 +385,30 @@ def test_a_location_that_names_what_was_asked_for_is_led_back_unless_it_is_a_red
     sent.response = http.Response.make(status, b"", {"Location": told})
     addon.responseheaders(sent)
     assert sent.response.headers["Location"] == location
+
+
+def test_an_endpoints_challenge_stays_here_also_where_a_better_login_cannot_be_had(
+    addon: NsInject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = addon.forwarding.credentials
+    access = PullAccess(Site("http", "proxy.example.com", 5000), "quay/a")
+
+    async def authorization(_: PullAccess) -> bytes:
+        return b"Bearer old"
+
+    async def renewed(*_: object) -> bytes:
+        raise NotAuthorizedError("the token service does not answer")
+
+    monkeypatch.setattr(credentials, "access", lambda *_: access)
+    monkeypatch.setattr(credentials, "authorization", authorization)
+    monkeypatch.setattr(credentials, "renewed", renewed)
+    sent = request("GET", f"https://quay.io/v2/a/blobs/{SHA}")
+    requestheaders(addon, sent)
+    challenge = {"WWW-Authenticate": 'Bearer realm="https://auth.example.com/token"'}
+    sent.response = http.Response.make(401, b"", challenge)
+    addon.responseheaders(sent)
+    to_await = addon.response(sent)
+    assert to_await is not None
+    asyncio.run(to_await)
+    assert sent.response.status_code == 401
+    assert "WWW-Authenticate" not in sent.response.headers
