@@ -22,7 +22,7 @@ DOCKER_SCHEMA_1 = frozenset(
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
     }
 )
-"""Docker's manifests before digests of their configuration; the registry re-makes them, so they have no stable digest."""
+"""Docker's manifests before digests of their configuration; made anew by the registry, so without a stable digest."""
 
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
@@ -55,7 +55,7 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class ImageManifest:
-    """An image for one platform, or an artifact: a configuration and layers. `media_type` is '' where it is not said."""
+    """An image for one platform, or an artifact: a configuration and layers. `media_type` may be ""."""
 
     media_type: str
     config: Descriptor | None
@@ -93,7 +93,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """An image's configuration. `settings` is its `config` object as it stands; `diff_ids` name its layers, unpacked."""
+    """An image's configuration. `settings` is its `config` as it stands, `diff_ids` name its unpacked layers."""
 
     platform: Platform
     created: str
