@@ -72,7 +72,7 @@ class Forwarding:
                 request.path = with_scopes_moved(request.path, moved)
             return None
         origin = origin_of(request, (request.scheme, host, port))
-        if decision.subject is not None:
+        if decision.pull:
             settled = self.selection.settled(decision)
             if settled is None or self.credentials.access(settled.sent, origin.outgoing) is not None:
                 return self._select(flow, origin, decision, settled)
@@ -155,7 +155,7 @@ class Forwarding:
             _hide(flow, carried)
             if response.status_code != 401 or carried.access is None:
                 for_the_client(flow, response, carried.sent, carried.origin)
-            if carried.decision.subject is not None:
+            if carried.decision.pull:
                 self.selection.answered(carried.decision, carried.chosen, response.status_code)
         if operation_of(flow) == Operation.BLOB.value:
             response.stream = response.stream or response.status_code in _STREAMED_STATUS
@@ -164,7 +164,7 @@ class Forwarding:
         """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
         carried = self._carried.pop(flow, None)
         response = flow.response
-        if carried is None or carried.decision.subject is None or response is None or has_body(flow.request):
+        if carried is None or not carried.decision.pull or response is None or has_body(flow.request):
             return None
         operation = carried.decision.operation
         if response.status_code == 401 and carried.access is not None:
@@ -211,7 +211,7 @@ class Forwarding:
         carried = self._carried.pop(flow, None)
         if carried is not None:
             _hide(flow, carried)
-            if carried.decision.subject is not None:
+            if carried.decision.pull:
                 self.selection.failed(carried.decision, carried.chosen)
 
 

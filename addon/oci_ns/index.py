@@ -17,11 +17,15 @@ from oci_ns.registries_conf import Registry
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A route that a source registry and repository lead to. `strip`: how much of the repository its prefix covers."""
+    """A route that a source registry and repository lead to. `strip`: how much of the repository its prefix covers.
+
+    `named`: how much of it, slash included, only names the source registry (`quay.io/` before the repository proper).
+    """
 
     route: Route
     source_host: str
     strip: int
+    named: int = 0
 
 
 _Addresses = set[tuple[str, int]]
