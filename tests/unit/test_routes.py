@@ -344,7 +344,7 @@ SUBJECTS = [
 
 @pytest.mark.parametrize(("text", "request_line", "subject"), SUBJECTS)
 def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_line: str, subject: str | None) -> None:
-    table = RouteTable(RouteIndex(parse_text(Path("r.conf"), text.encode()).registries.values()))
+    table = RouteTable(index_of(text))
     method, _, url = request_line.partition(" ")
     found = decide_url(table, method, url).subject
     assert (str(found) if found is not None else None) == subject
