@@ -15,6 +15,8 @@ from oci_ns.distribution import Operation, Target, parse
 
 PREFIX = "ns_"
 """All keys in the metadata begin so."""
+UPSTREAM = f"{PREFIX}upstream"
+OPERATION = f"{PREFIX}operation"
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ def write(record: Record, metadata: MutableMapping[str, Any]) -> None:
 
 def read(metadata: Mapping[str, Any]) -> Record | None:
     """The record that is kept; None where there is none. Never raises."""
-    operation = metadata.get(f"{PREFIX}operation")
+    operation = metadata.get(OPERATION)
     if not isinstance(operation, str):
         return None
     record = Record(operation)
