@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"} | {
-    "upstream_tls"
+    "upstream_tls",
+    "views",
 }
 KNOW_CLICK = {"cli"}
 ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}}
