@@ -85,7 +85,9 @@ class NsInject:
         self.forwarding.trusts_alone = self._trusts_alone
         self._last = LastWord(self)
         self._running = False
-        self._reloader = Reloader(self._use)
+        self.on_load: Callable[[bool], None] = lambda _: None
+        """Called with each load of the configuration; True: it is in use now."""
+        self._reloader = Reloader(self._use, failed=lambda: self.on_load(False))
         self._end_watch: Callable[[], None] = lambda: None
 
     def load(self, loader: Loader) -> None:
@@ -130,6 +132,7 @@ class NsInject:
 
     def _use(self, index: RouteIndex) -> None:
         self.table = RouteTable(index, self.table.policy)
+        self.on_load(True)
         if self._running and ctx.options.ns_authfile:
             try:
                 self._read_logins()

@@ -103,6 +103,10 @@ class RouteIndex:
         """Each host:port where some endpoints are insecure and others are not."""
         return sorted(f"{host}:{port}" for host, port in self._insecure & self._verified)
 
+    def is_source(self, name: str) -> bool:
+        """Whether `name` is the host[:port] of a prefix (of a wildcard: `*.example.com`)."""
+        return name in self._sources
+
     def is_endpoint(self, name: str) -> bool:
         """Whether `name` is the host[:port] of an endpoint that is a place of its own, not a source registry."""
         return name in self._locations.registries
