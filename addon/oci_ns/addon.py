@@ -15,7 +15,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import options
+from oci_ns import options, views
 from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
@@ -93,6 +93,7 @@ class NsInject:
     def load(self, loader: Loader) -> None:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
         options.declare(loader)
+        views.register()
         unset = {name: value for name, value in _QUIET_DEFAULTS.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
 
@@ -185,6 +186,7 @@ class NsInject:
     def done(self) -> None:
         """End what goes on in the background."""
         self._end_watch()
+        views.unregister()
         if self._last in ctx.master.addons:
             ctx.master.addons.remove(self._last)
         self.forwarding.close()

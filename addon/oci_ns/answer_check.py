@@ -129,7 +129,7 @@ def _refusal(record: Record, answered: Answered) -> Iterator[Finding]:
     status = answered.status
     text = _words(record, answered)
     token = token_in(answered.request_header("Authorization"))
-    expires = expiry_in(token) if token is not None else None
+    expires = expiry_in(token)
     if status == 429:
         after = (answered.header("Retry-After") or "").strip()
         yield Finding(Kind.RATE_LIMITED, f"{text}; retry after {_delay(after)}" if after else text)

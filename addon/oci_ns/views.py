@@ -11,6 +11,7 @@ from typing import Any
 from mitmproxy import contentviews, http
 from mitmproxy.contentviews import base
 
+from oci_ns.bearer import token_in
 from oci_ns.view_envelope import Envelope
 from oci_ns.view_kinds import KINDS, Kind
 
@@ -94,7 +95,7 @@ def _envelope(metadata: dict[str, Any]) -> Envelope:
         target=request.path,
         is_response=isinstance(message, http.Response),
         form=_form(request),
-        bearer=_bearer(message) if isinstance(message, http.Request) else "",
+        bearer=token_in(message.headers.get("authorization")) if isinstance(message, http.Request) else "",
         time=message.timestamp_start,
     )
 
@@ -102,8 +103,3 @@ def _envelope(metadata: dict[str, Any]) -> Envelope:
 def _form(request: http.Request) -> bytes:
     is_form = "application/x-www-form-urlencoded" in request.headers.get("content-type", "").lower()
     return (request.get_content(strict=False) or b"") if is_form else b""
-
-
-def _bearer(request: http.Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""

@@ -12,11 +12,16 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"} | {
+    "accounting",
+    "observed",
+    "observer",
     "upstream_tls",
     "views",
 }
 KNOW_CLICK = {"cli"}
-ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}}
+ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
+    "metrics": {"prometheus_client"},
+}
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
 
 
