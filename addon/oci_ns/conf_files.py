@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from oci_ns.problems import ConfigurationError, Problem
+from oci_ns.problems import NOT_TOML, UNREADABLE, ConfigurationError, Problem
 from oci_ns.registries_conf import Document, Registry, read_document
 from oci_ns.toml_pieces import TomlSyntaxError, free_document, load_toml
 
@@ -46,19 +46,25 @@ class Sources:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise ConfigurationError(Problem(directory, None, f"cannot be listed: {error.strerror}")) from error
+                raise ConfigurationError(
+                    Problem(directory, None, f"cannot be listed: {error.strerror}", UNREADABLE)
+                ) from error
             found += [entry for entry in entries if entry.name.endswith(".conf") and not entry.is_dir()]
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All files as one: registries sorted by prefix (each prefix once), search registries, and what looks wrong."""
+    """All files as one: registries sorted by prefix (each prefix once), search registries, and what looks wrong.
+
+    `replaced` holds each registry of an earlier file whose prefix a later file has again.
+    """
 
     registries: tuple[Registry, ...] = ()
     unqualified_search_registries: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    replaced: tuple[Registry, ...] = ()
 
 
 def find_sources(conf: str, drop_in_directory: str, environment: Mapping[str, str]) -> Sources:
@@ -97,6 +103,7 @@ def load(sources: Sources) -> Configuration:
     search: tuple[str, ...] = ()
     warnings: list[Problem] = []
     problems: list[Problem] = []
+    replaced: list[Registry] = []
     unread: OSError | None = None
     for path in files:
         try:
@@ -106,6 +113,7 @@ def load(sources: Sources) -> Configuration:
             if isinstance(error.__cause__, OSError):
                 unread = error.__cause__
             continue
+        replaced += [registries[prefix] for prefix in document.registries if prefix in registries]
         registries.update(document.registries)
         if document.unqualified_search_registries is not None:
             search = document.unqualified_search_registries
@@ -113,7 +121,7 @@ def load(sources: Sources) -> Configuration:
     if problems:
         raise ConfigurationError(*problems) from unread
     ordered = tuple(registries[prefix] for prefix in sorted(registries))
-    return Configuration(ordered, search, tuple(files), tuple(warnings))
+    return Configuration(ordered, search, tuple(files), tuple(warnings), tuple(replaced))
 
 
 def read_file(path: Path) -> Document:
@@ -121,13 +129,13 @@ def read_file(path: Path) -> Document:
     try:
         # A FIFO or device would block or never end; a directory is told apart by its own error.
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise ConfigurationError(Problem(path, None, "is not a regular file"))
+            raise ConfigurationError(Problem(path, None, "is not a regular file", UNREADABLE))
         with path.open("rb") as file:
             data = file.read(FILE_SIZE_MAX + 1)
     except OSError as error:
-        raise ConfigurationError(Problem(path, None, f"cannot be read: {error.strerror}")) from error
+        raise ConfigurationError(Problem(path, None, f"cannot be read: {error.strerror}", UNREADABLE)) from error
     if len(data) > FILE_SIZE_MAX:
-        raise ConfigurationError(Problem(path, None, f"is larger than {FILE_SIZE_MAX // 2**20} MiB"))
+        raise ConfigurationError(Problem(path, None, f"is larger than {FILE_SIZE_MAX // 2**20} MiB", UNREADABLE))
     return parse_text(path, data)
 
 
@@ -137,11 +145,11 @@ def parse_text(path: Path, data: bytes) -> Document:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(Problem(path, line, "is not UTF-8")) from error
+        raise ConfigurationError(Problem(path, line, "is not UTF-8", NOT_TOML)) from error
     try:
         document = load_toml(text)
     except TomlSyntaxError as error:
-        raise ConfigurationError(Problem(path, error.line, f"is not valid TOML: {error}")) from error
+        raise ConfigurationError(Problem(path, error.line, f"is not valid TOML: {error}", NOT_TOML)) from error
     try:
         return read_document(path, text, document)
     finally:

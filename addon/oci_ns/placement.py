@@ -14,7 +14,7 @@ from oci_ns.distribution import Moved, Operation
 from oci_ns.hops import Hop, Route, hop_of
 from oci_ns.index import Found
 from oci_ns.pull_sources import admitted_mirrors
-from oci_ns.registries_conf import Endpoint
+from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.request import Request
 from oci_ns.spec_error import SpecError
 
@@ -44,17 +44,19 @@ def pull(request: Request, source: Source, found: Found) -> Decision:
 
 
 def _admitted(request: Request, route: Route) -> Iterator[Hop]:
-    """The mirrors that serve this pull, in order."""
-    target = request.target
+    """The mirrors that serve this pull, in order, and have an address."""
     hops = {id(hop.endpoint): hop for hop in route.mirrors}
-    for endpoint in admitted_mirrors(
-        route.registry,
-        digested=target.is_digested,
-        either=target.operation in (Operation.BLOB, Operation.PING, Operation.CATALOG),
-    ):
+    for endpoint in mirrors_for(request, route.registry):
         hop = hops.get(id(endpoint))
         if hop is not None:
             yield hop
+
+
+def mirrors_for(request: Request, registry: Registry) -> Iterator[Endpoint]:
+    """The registry's mirrors that admit this pull, in order."""
+    target = request.target
+    either = target.operation in (Operation.BLOB, Operation.PING, Operation.CATALOG)
+    return admitted_mirrors(registry, digested=target.is_digested, either=either)
 
 
 def _to_primary(request: Request, source: Source, found: Found) -> Decision | None:

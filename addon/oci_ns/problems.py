@@ -5,17 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+UNREADABLE = "unreadable"
+"""The code of a file that cannot be read."""
+NOT_TOML = "not-toml"
+"""The code of a file whose text is not TOML."""
+SHADOWED = "shadowed"
+"""The code of a table that another one hides."""
+UNREACHABLE = "unreachable"
+"""The code of a table that nothing can match."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to tell the user about a configuration: file, line (None where not known), one sentence."""
+    """One thing to tell the user about a configuration: file, line (None where not known), one sentence.
+
+    `code` names the kind of problem for programs and never changes its meaning; `hint` says what to do about it, and
+    is '' where the message does.
+    """
 
     path: Path
     line: int | None
     message: str
+    code: str = "invalid"
+    hint: str = ""
+
+    @property
+    def place(self) -> str:
+        """File and line as compilers write them."""
+        return f"{self.path}:{self.line}" if self.line is not None else str(self.path)
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}" if self.line is not None else f"{self.path}: {self.message}"
+        return f"{self.place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
 class ConfigurationError(Exception):

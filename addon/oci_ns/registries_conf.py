@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from oci_ns.problems import ConfigurationError, Problem
+from oci_ns.problems import SHADOWED, UNREACHABLE, ConfigurationError, Problem
 from oci_ns.reference import is_host, looks_like_host, parse_image
 from oci_ns.toml_lines import TomlLines
 from oci_ns.toml_table import Report, Table
@@ -59,6 +59,8 @@ class Endpoint:
     """Speak http, never https."""
     forward_credentials: bool = False
     """Let a client's `Authorization` for the source registry travel here."""
+    line: int | None = field(default=None, compare=False)
+    """Of its table in its registry's file; None where not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class Registry:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Mirrors in order, then the primary."""
         return (*self.mirrors, self.primary)
+
+    def origin_of(self, endpoint: Endpoint) -> Origin:
+        """Where the table of one of its endpoints was written."""
+        return replace(self.origin, line=endpoint.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,8 @@ class _Reader:
             kept = unique.setdefault(registry.prefix, registry)
             if kept is not registry:
                 message = f"prefix {registry.prefix} is there already, at {kept.origin}; this table has no effect"
-                self.report.warnings.append(Problem(registry.origin.path, registry.origin.line, message))
+                origin = registry.origin
+                self.report.warnings.append(Problem(origin.path, origin.line, message, SHADOWED))
         search = None
         if _SEARCH in top.values:
             search = tuple(_search_registry(top, entry) for entry in top.strings(_SEARCH))
@@ -206,7 +213,7 @@ def _check_prefix(table: Table, prefix: str, location: str) -> None:
     if wildcard and any(character in prefix for character in "/@:"):
         table.fail("prefix", f'prefix "{prefix}": behind *. only a host name is allowed, no port, path or tag')
     if prefix.startswith("*") and not wildcard and prefix != ANY_PREFIX:
-        table.warn("prefix", f'prefix "{prefix}" never matches; wildcards are *.example.com and *')
+        table.warn("prefix", f'prefix "{prefix}" never matches; wildcards are *.example.com and *', UNREACHABLE)
 
 
 def _mirror(registry: Table, table: Table) -> Endpoint:
@@ -233,6 +240,7 @@ def _endpoint(table: Table, location: str, pull: PullFromMirror) -> Endpoint:
         namespace=table.text("namespace-proxy") or None,
         plain_http=table.flag("plain-http"),
         forward_credentials=table.flag("forward-credentials"),
+        line=table.line(),
     )
 
 

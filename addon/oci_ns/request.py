@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oci_ns.decision import Action, Decision, Source, Subject
-from oci_ns.distribution import Target, join, without_namespace
+from oci_ns.distribution import Target, join, namespaces_in, without_namespace
 from oci_ns.hops import Route
 from oci_ns.spec_error import SpecError
 
@@ -26,6 +26,11 @@ class Request:
     addressed: str
     pull: bool
     override: bool
+
+    @property
+    def client_namespace(self) -> str:
+        """The first `ns` of the client's that says anything; '' for none, and where the table overrides it."""
+        return "" if self.override else next(filter(None, namespaces_in(self.target.query)), "")
 
     @property
     def own_target(self) -> str:

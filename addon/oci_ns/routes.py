@@ -15,7 +15,6 @@ from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, S
 from oci_ns.distribution import (
     Operation,
     join,
-    namespaces_in,
     parse,
     with_first_namespace_only,
     with_namespace,
@@ -68,10 +67,25 @@ class RouteTable:
 
         `host` is a DNS name or an IP address, IPv6 with or without brackets. Never raises.
         """
+        request = self.request(method, scheme, host, port, target)
+        if request is None:
+            return Decision(Action.PASS, None, None, scheme, host, port, target, operation=None)
+        client_namespace = request.client_namespace
+        if client_namespace:
+            return self._by_query(request, client_namespace)
+        return (
+            self._by_host(request)
+            or self._by_location_or_path(request)
+            or self._by_default(request)
+            or self._unresolved(request)
+        )
+
+    def request(self, method: str, scheme: str, host: str, port: int, target: str) -> Request | None:
+        """The request as the rules see it; None where it is not below `/v2`."""
         parsed = parse(target)
         if parsed is None:
-            return Decision(Action.PASS, None, None, scheme, host, port, target, operation=None)
-        request = Request(
+            return None
+        return Request(
             scheme=scheme,
             host=host,
             port=port,
@@ -80,17 +94,6 @@ class RouteTable:
             addressed=registry_name(scheme, host, port),
             pull=method in _PULL_METHODS and parsed.operation not in _NOT_PULLED,
             override=self.policy.client_namespace is ClientNamespace.OVERRIDE,
-        )
-        client_namespace = ""
-        if not request.override:
-            client_namespace = next(filter(None, namespaces_in(parsed.query)), "")
-        if client_namespace:
-            return self._by_query(request, client_namespace)
-        return (
-            self._by_host(request)
-            or self._by_location_or_path(request)
-            or self._by_default(request)
-            or self._unresolved(request)
         )
 
     def _by_query(self, request: Request, namespace: str) -> Decision:

@@ -6,7 +6,7 @@ Knows nothing of what the keys mean.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +15,13 @@ from oci_ns.problems import ConfigurationError, Problem
 from oci_ns.toml_lines import TomlLines
 
 _TYPE_NAMES: dict[type, str] = {str: "a string", bool: "true or false", list: "an array", dict: "a table"}
+
+
+def _close_to(key: str, known: Iterable[str]) -> str | None:
+    """The known key that `key` is a slip for: spelt nearly so, or cut short at a hyphen."""
+    names = list(known)
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.8)
+    return next(iter(close), None) or next((name for name in names if name.startswith(f"{key}-")), None)
 
 
 @dataclass(slots=True)
@@ -57,11 +64,11 @@ class Table:
 
     def _unknown(self, key: str, known: Mapping[str, type], misplaced: Mapping[str, str]) -> None:
         if key in misplaced:
-            self.warn(key, f"{key} is ignored here; it belongs {misplaced[key]}")
+            self.warn(key, f"{key} is ignored here; it belongs {misplaced[key]}", "misplaced-key")
             return
-        close = difflib.get_close_matches(key.lower().replace("_", "-"), known, n=1, cutoff=0.8)
-        if close:
-            self.warn(key, f"unknown key {key} is ignored; did you mean {close[0]}?")
+        close = _close_to(key.lower().replace("_", "-"), known)
+        if close is not None:
+            self.warn(key, f"unknown key {key} is ignored; did you mean {close}?", "similar-key")
 
     def line(self, key: str | None = None) -> int | None:
         """The line of the table, or of a key in it; None where it is not known."""
@@ -81,9 +88,9 @@ class Table:
         """Raise ConfigurationError about the table, or about a key in it."""
         raise ConfigurationError(Problem(self.report.path, self.line(key), self._describe() + message))
 
-    def warn(self, key: str | None, message: str) -> None:
+    def warn(self, key: str | None, message: str, code: str) -> None:
         """Note what does not keep the document from loading but will not do what was meant."""
-        self.report.warnings.append(Problem(self.report.path, self.line(key), self._describe() + message))
+        self.report.warnings.append(Problem(self.report.path, self.line(key), self._describe() + message, code))
 
     def text(self, key: str) -> str:
         """A string; '' where it is not set."""
