@@ -131,6 +131,10 @@ class NsInject:
         conf, drop_ins = ctx.options.ns_registries_conf, ctx.options.ns_registries_conf_d
         self._reloader.replace(functools.partial(find_sources, conf, drop_ins, os.environ))
 
+    def reload(self) -> None:
+        """Read the files again, now, changed or not."""
+        self._reloader.ask()
+
     def _use(self, index: RouteIndex) -> None:
         self.table = RouteTable(index, self.table.policy)
         self.on_load(True)

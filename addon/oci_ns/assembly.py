@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oci_ns.accounting import Accounting
 from oci_ns.addon import NsInject
+from oci_ns.commands import Commands
 from oci_ns.observer import Observer
 
 
@@ -12,4 +13,4 @@ def assemble() -> list[object]:
     inject = NsInject()
     accounting = Accounting(lambda: inject.table.index)
     inject.on_load = accounting.loaded
-    return [inject, Observer((accounting,)), accounting]
+    return [inject, Observer((accounting,)), accounting, Commands(inject)]

@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mitmproxy import command, ctx, exceptions, flow, http
+from mitmproxy import ctx, exceptions, flow, http
+from mitmproxy.addonmanager import Loader
 
 from oci_ns.annotation import SEPARATOR
 from oci_ns.bearer import token_in
-from oci_ns.explain import image_lines, is_url, url_lines
+from oci_ns.explain import image_lines, is_url, trace_url, url_lines
 from oci_ns.observed import record_in, transfer_of
 from oci_ns.pull_text import HEADER, pull_row
 from oci_ns.pulls import pulls_in
 from oci_ns.reference import parse_image
 from oci_ns.routes import RouteTable
 from oci_ns.table_text import rows
-from oci_ns.trace import trace_image, trace_lines, trace_of_url
+from oci_ns.trace import trace_image, trace_lines
 from oci_ns.view_text import table
 from oci_ns.view_token import token_lines
 
@@ -42,7 +43,13 @@ class Commands:
     def __init__(self, addon: Deciding) -> None:
         self._addon = addon
 
-    @command.command("ns.explain")
+    def load(self, loader: Loader) -> None:
+        """Add the commands to mitmproxy."""
+        loader.add_command("ns.explain", self.explain)
+        loader.add_command("ns.routes", self.routes)
+        loader.add_command("ns.pulls", self.pulls)
+        loader.add_command("ns.reload", self.reload)
+
     def explain(self, what: str = "@focus", method: str = "GET") -> Sequence[str]:
         """Why a request is decided as it is: a flow (@focus, or a filter), a URL, or an image."""
         try:
@@ -55,12 +62,10 @@ class Commands:
         except ValueError as error:
             raise exceptions.CommandError(str(error)) from error
 
-    @command.command("ns.routes")
     def routes(self, text: str = "") -> Sequence[str]:
         """The table in use: each endpoint, in order. With a text, those whose prefix or location contains it."""
         return table(rows(self._addon.table.index.registries, text))
 
-    @command.command("ns.pulls")
     def pulls(self, flows: str = "@all") -> Sequence[str]:
         """Pulls, not requests: one line for each image that a client pulled (@all, @shown, or a filter)."""
         transfers = []
@@ -71,7 +76,6 @@ class Commands:
         found = pulls_in(transfers)
         return table([HEADER, *map(pull_row, found)], _NUMBERS) if found else ["no pulls"]
 
-    @command.command("ns.reload")
     def reload(self) -> str:
         """Read registries.conf again, now, changed or not. The event log tells what came of it."""
         self._addon.reload()
@@ -94,7 +98,7 @@ class Commands:
 
     def _url(self, method: str, url: str) -> list[str]:
         lines = url_lines(self._addon.table, method, url)
-        return [*lines, "", *trace_lines(trace_of_url(self._addon.table, method, url))]
+        return [*lines, "", *trace_lines(trace_url(self._addon.table, method, url))]
 
     def _image_trace(self, what: str) -> list[str]:
         return trace_lines(trace_image(self._addon.table.index, parse_image(what)))

@@ -91,3 +91,12 @@ def marker_for(findings: Iterable[Finding]) -> str:
     """mitmproxy's marker for the finding that matters most; '' where none marks the flow."""
     kinds = [finding.kind for finding in findings if finding.kind in _ORDER]
     return _MARKERS[min(kinds, key=_ORDER.__getitem__)] if kinds else ""
+
+
+def finding_in(text: str) -> Finding | None:
+    """The finding whose text (`str`) is given, as a flow keeps it; None where it is none. Never raises."""
+    name, _, rest = text.partition(": ")
+    try:
+        return Finding(Kind(name), rest)
+    except ValueError:
+        return None
