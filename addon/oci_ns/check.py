@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from oci_ns.check_endpoints import problems_of_endpoints
+from oci_ns.check_entries import problems_of_entries
 from oci_ns.conf_files import Configuration
+from oci_ns.conf_findings import REPLACED, Finding, Severity, about
 from oci_ns.index import RouteIndex
+from oci_ns.problems import Problem
 
 
-def warnings_about(configuration: Configuration, index: RouteIndex) -> Iterator[str]:
-    """Each warning as one line: file, line, what is wrong and what to do."""
-    for problem in configuration.warnings:
-        yield str(problem)
-    for route in index.routes.values():
-        for location in route.broken:
-            yield f'{route.registry.origin}: location "{location}" is not a host[:port][/path]; nothing is sent there'
-    for address in index.disputed_addresses():
-        yield f"{address} is insecure for some endpoints and not for others: its certificate is verified for all"
-    for location, namespaces in index.ambiguous_locations():
-        yield (
-            f"location {location} is ambiguous: it stands for {', '.join(namespaces)}. A request that addresses it is "
-            "told apart only by its ns, by a path that begins with the registry, or by ns_default"
-        )
+def findings(configuration: Configuration, index: RouteIndex) -> list[Finding]:
+    """Everything worth telling, in order of file and line. `index` is that of the configuration's registries."""
+    found = [Finding(Severity.WARNING, problem) for problem in configuration.warnings]
+    found += [Finding(Severity.WARNING, problem) for problem in problems_of_entries(index)]
+    found += [Finding(Severity.WARNING, problem) for problem in problems_of_endpoints(index)]
+    found += [Finding(Severity.NOTE, problem) for problem in _replaced(configuration)]
+    order = {path: number for number, path in enumerate(configuration.files)}
+    last = len(order)
+    return sorted(found, key=lambda finding: (order.get(finding.problem.path, last), finding.problem.line or 0))
+
+
+def _replaced(configuration: Configuration) -> Iterator[Problem]:
+    """What a drop-in hides: often meant so, so that it is no warning."""
+    in_force = {registry.prefix: registry for registry in configuration.registries}
+    for registry in configuration.replaced:
+        by = in_force[registry.prefix].origin
+        yield about(registry, REPLACED, f"prefix {registry.prefix} is replaced by {by}; this table has no effect")

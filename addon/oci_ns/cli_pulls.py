@@ -58,4 +58,3 @@ def pulls(file: str, image: str, failed: bool, timeline: bool, as_json: bool, co
         sys.exit(EXIT_UNREADABLE)
     if failed and found:
         sys.exit(EXIT_FAILED)
-

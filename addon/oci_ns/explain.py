@@ -6,6 +6,7 @@ Knows the two forms of `ns-inject explain`; not the command line (`cli`) nor how
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from oci_ns.decision import Decision
@@ -14,6 +15,8 @@ from oci_ns.pull_sources import PullSource
 from oci_ns.reference import DEFAULT_PORTS, parse_image, split_host
 from oci_ns.registries_conf import Registry
 from oci_ns.routes import RouteTable
+from oci_ns.trace import trace
+from oci_ns.trace_steps import Trace
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)", re.DOTALL)
 
@@ -23,8 +26,18 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def decide_url(table: RouteTable, method: str, url: str) -> Decision:
-    """The decision about a request for a URL. Raises ValueError, with the reason, where it is no URL of a registry."""
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL taken apart as a request is: where it goes, and the target (path and query) it asks for."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+
+def address_of(url: str) -> Address:
+    """Take a URL apart. Raises ValueError, with the reason, where it is no URL of a registry."""
     match = _URL.match(url)
     scheme = match["scheme"].lower() if match is not None else ""
     if match is None or scheme not in DEFAULT_PORTS:
@@ -32,11 +45,23 @@ def decide_url(table: RouteTable, method: str, url: str) -> Decision:
     if "@" in match["authority"]:
         raise ValueError("the URL has a user name or password in it; leave it out")
     host, port = split_host(match["authority"])
-    return table.decide(method, scheme, host, port or DEFAULT_PORTS[scheme], match["target"] or "/")
+    return Address(scheme, host, port or DEFAULT_PORTS[scheme], match["target"] or "/")
+
+
+def decide_url(table: RouteTable, method: str, url: str) -> Decision:
+    """The decision about a request for a URL. Raises ValueError as `address_of`."""
+    address = address_of(url)
+    return table.decide(method, address.scheme, address.host, address.port, address.target)
+
+
+def trace_url(table: RouteTable, method: str, url: str) -> Trace:
+    """Why a request for a URL is decided as it is. Raises ValueError as `address_of`."""
+    address = address_of(url)
+    return trace(table, method, address.scheme, address.host, address.port, address.target)
 
 
 def url_object(table: RouteTable, method: str, url: str) -> dict[str, Any]:
-    """The decision as JSON has it. Raises ValueError as `decide_url`."""
+    """The decision as JSON has it. Raises ValueError as `address_of`."""
     decision = decide_url(table, method, url)
     return {
         "url": url,
@@ -71,7 +96,7 @@ def image_object(index: RouteIndex, text: str) -> dict[str, Any]:
 
 
 def url_lines(table: RouteTable, method: str, url: str) -> list[str]:
-    """The decision as a person reads it. Raises ValueError as `decide_url`."""
+    """The decision as a person reads it. Raises ValueError as `address_of`."""
     decision = decide_url(table, method, url)
     where = decision.source.value if decision.source is not None else "nothing tells"
     lines = [f"{method} {url}", f"  action     {decision.action.value}"]

@@ -6,7 +6,7 @@ Knows mitmproxy's file format. A file that ends in the middle of a flow (the pro
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from mitmproxy import exceptions, http
 from mitmproxy.io import FlowReader
@@ -33,6 +33,6 @@ def transfers_in(path: str) -> tuple[list[Transfer], str]:
     return transfers, ""
 
 
-def _opened(path: str) -> IO[bytes]:
+def _opened(path: str) -> BinaryIO:
     # Closing it leaves the process its standard input.
     return open(0, "rb", closefd=False) if path == "-" else Path(path).open("rb")

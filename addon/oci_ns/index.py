@@ -12,7 +12,7 @@ from oci_ns.hops import Route, route_of
 from oci_ns.locations import Location, LocationIndex
 from oci_ns.pull_sources import PrefixIndex, PullSource, pull_sources
 from oci_ns.reference import Image, canonical_registry, is_host, registry_name
-from oci_ns.registries_conf import Registry
+from oci_ns.registries_conf import Endpoint, Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,8 @@ class RouteIndex:
         """The locations at `name` that the repository (or other path) `scope` lies under, longest first."""
         return self._locations.covering(name, scope, suffix)
 
-    def ambiguous_locations(self) -> list[tuple[str, list[str]]]:
-        """Each location that stands for several namespaces, so that none can be told from it, and these."""
+    def ambiguous_locations(self) -> list[tuple[str, dict[str, Endpoint]]]:
+        """Each location that stands for several namespaces, so that none is told from it, and whose these are."""
         return self._locations.ambiguous()
 
     def find(self, source_host: str, scope: str, suffix: str) -> Found | None:

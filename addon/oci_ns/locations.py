@@ -103,6 +103,6 @@ class LocationIndex:
         """Every location."""
         return self._locations.values()
 
-    def ambiguous(self) -> list[tuple[str, list[str]]]:
-        """Each location that stands for several namespaces, and these."""
-        return [(name, list(place.namespaces)) for name, place in self._locations.items() if len(place.namespaces) > 1]
+    def ambiguous(self) -> list[tuple[str, dict[str, Endpoint]]]:
+        """Each location that stands for several namespaces, and the endpoint that says each first."""
+        return [(name, place.namespaces) for name, place in self._locations.items() if len(place.namespaces) > 1]

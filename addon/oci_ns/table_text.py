@@ -14,7 +14,7 @@ ROWS_MAX = 1000
 
 
 def rows(registries: Iterable[Registry], text: str = "") -> list[tuple[str, ...]]:
-    """HEADER and a row for each endpoint of the registries whose prefix or endpoints contain `text`, ROWS_MAX at most."""
+    """HEADER, and a row for each endpoint of the registries about which `text` is; ROWS_MAX at most."""
     found = [row for registry in registries if _is_about(registry, text) for row in _rows_of(registry)]
     more = len(found) - ROWS_MAX
     last = [(f"and {more} more; name a part of a prefix", "", "", "", "")] if more > 0 else []

@@ -86,13 +86,65 @@ def test_explain_in_words(conf: str) -> None:
         "  namespace  quay.io\n"
         f"  entry      prefix quay.io, {conf}:2\n"
         "  upstream   https://proxy.example.com/v2/quay/a/manifests/1?ns=quay.io\n"
+        "  why\n"
+        "    => request    below /v2: manifest of a:1\n"
+        "    no query      the client sent no ns\n"
+        f"    => host       quay.io is a source registry  [prefix quay.io, {conf}:2]\n"
+        "    ..            location, path, default, unresolved: not reached\n"
+        f"    => mirror 1   proxy.example.com/quay, ns=quay.io: tried first  [{conf}:5]\n"
+        f"    .. primary    quay.io: tried where those before it fail  [{conf}:2]\n"
         "quay.io/a:1\n"
         f"  entry      prefix quay.io, {conf}:2\n"
         "  source 1   proxy.example.com/quay/a:1  [ns=quay.io]\n"
         "  source 2   quay.io/a:1\n"
+        "  why\n"
+        f"    => prefix     quay.io is the longest that matches  [prefix quay.io, {conf}:2]\n"
+        f"    => mirror 1   proxy.example.com/quay, ns=quay.io: tried first  [{conf}:5]\n"
+        f"    .. primary    quay.io: tried where those before it fail  [{conf}:2]\n"
         "ghcr.io/x\n"
         "  entry      (none): pulled from ghcr.io itself\n"
+        "  why\n"
+        "    no prefix     no entry matches ghcr.io/x: pulled from ghcr.io itself\n"
     )
+
+
+def test_explain_is_short_for_questions_from_standard_input_and_on_request(conf: str) -> None:
+    for arguments, traced in [(("-",), False), (("-", "--trace"), True), (("x.io/a", "--no-trace"), False)]:
+        result = run("explain", "--registries-conf", conf, *arguments, stdin="quay.io/a:1\n")
+        assert ("\n  why\n" in result.stdout) is traced
+        assert result.exit_code == 0
+
+
+def test_explain_has_a_trace_in_json_where_it_is_asked_for(conf: str) -> None:
+    url, image = "https://quay.io/v2/a/manifests/1", "quay.io/a:1"
+    result = run("explain", "--registries-conf", conf, "--json", "--trace", url, image)
+    traces = [json.loads(line)["trace"] for line in result.stdout.splitlines()]
+    assert [step["rule"] for step in traces[0]] == (
+        ["request", "query", "host", "location", "path", "default", "unresolved", "mirror 1", "primary"]
+    )
+    assert traces[0][2] == {
+        "rule": "host",
+        "outcome": "answered",
+        "why": "quay.io is a source registry",
+        "entry": {"prefix": "quay.io", "file": conf, "line": 2},
+        "near": [],
+        "more": 0,
+    }
+    assert [step["rule"] for step in traces[1]] == ["prefix", "mirror 1", "primary"]
+
+
+def test_a_line_that_is_no_terminals_is_never_cut_or_wrapped(conf: str) -> None:
+    url = f"https://quay.io/v2/{'a' * 200}/manifests/1"
+    result = run("explain", "--registries-conf", conf, url)
+    assert f"  upstream   https://proxy.example.com/v2/quay/{'a' * 200}/manifests/1?ns=quay.io\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "coloured"), [((), False), (("--color", "always"), True), (("--color", "never"), False)]
+)
+def test_colours_are_for_terminals_and_for_those_who_ask(conf: str, arguments: tuple[str, ...], coloured: bool) -> None:
+    result = run("explain", "--registries-conf", conf, "quay.io/a", *arguments)
+    assert ("\x1b[" in result.stdout) is coloured
 
 
 def test_explain_shows_the_answer_of_a_blocked_pull(conf: str) -> None:
@@ -152,57 +204,13 @@ def test_a_configuration_that_does_not_load_exits_with_2_and_every_reason(
     assert [line.split(" ")[0] for line in result.stderr.splitlines()] == [f"{broken}:1:", f"{broken}:2:"]
 
 
-def test_check_is_content_with_a_good_configuration(conf: str) -> None:
-    result = run("check", conf, "--strict")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{conf}: 2 registries, 0 warnings\n", "")
-
-
-def test_check_warns_and_under_strict_fails(tmp_path: Path) -> None:
-    path = tmp_path / "warned.conf"
-    path.write_text(
-        '[[registry]]\nlocation = "a.com"\n[[registry.mirror]]\nlocation = "p.com"\nnamespace-proxy = "a.com"\n'
-        '[[registry]]\nlocation = "b.com"\nblcoked = true\n'
-        '[[registry.mirror]]\nlocation = "p.com"\nnamespace-proxy = "b.com"\n'
-        '[[registry.mirror]]\nlocation = "not a host"\n'
-    )
-    result = run("check", str(path))
-    assert result.exit_code == 0
-    assert result.stdout == f"{path}: 2 registries, 3 warnings\n"
-    assert result.stderr.splitlines() == [
-        f"warning: {path}:8: [[registry]] 2 (b.com): unknown key blcoked is ignored; did you mean blocked?",
-        f'warning: {path}:6: location "not a host" is not a host[:port][/path]; nothing is sent there',
-        (
-            "warning: location p.com is ambiguous: it stands for a.com, b.com. A request that addresses it is told "
-            "apart only by its ns, by a path that begins with the registry, or by ns_default"
-        ),
-    ]
-    assert run("check", str(path), "--strict").exit_code == 1
-
-
-def test_check_warns_where_endpoints_at_one_address_disagree_about_its_certificate(tmp_path: Path) -> None:
-    path = tmp_path / "disputed.conf"
-    path.write_text(
-        '[[registry]]\nlocation = "a.com"\n[[registry.mirror]]\nlocation = "p.com:5000/a"\ninsecure = true\n'
-        '[[registry]]\nlocation = "b.com"\n[[registry.mirror]]\nlocation = "P.com:5000/b"\n'
-    )
-    warning = "p.com:5000 is insecure for some endpoints and not for others: its certificate is verified for all"
-    assert run("check", str(path)).stderr.splitlines() == [f"warning: {warning}"]
-
-
-def test_check_reads_drop_ins(conf: str, tmp_path: Path) -> None:
-    drop_ins = tmp_path / "d"
-    drop_ins.mkdir()
-    (drop_ins / "1.conf").write_text('[[registry]]\nlocation = "c.com"\n')
-    assert ": 3 registries, " in run("check", conf, "--registries-conf-d", str(drop_ins)).stdout
-
-
 def test_the_path_of_the_addon_is_printed() -> None:
     path = Path(run("addon-path").stdout.strip())
     assert path.name == "ns_inject.py"
     assert path.is_file()
 
 
-@pytest.mark.parametrize("command", [(), ("check",), ("explain",), ("addon-path",)])
+@pytest.mark.parametrize("command", [(), ("check",), ("explain",), ("completion",), ("addon-path",)])
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0
