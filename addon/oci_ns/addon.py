@@ -38,7 +38,10 @@ logger = logging.getLogger(__name__)
 
 # With these, no connection to the source registry is opened for a request that will not go there: by default mitmproxy
 # connects before it reads the request, and asks the origin for its certificate.
-_QUIET_DEFAULTS = {"connection_strategy": "lazy", "upstream_cert": False}
+_QUIET_DEFAULTS: dict[str, object] = {"connection_strategy": "lazy", "upstream_cert": False}
+
+# What mitmweb shows of each flow by itself, and the comment.
+_WEB_DEFAULTS: dict[str, object] = {"web_columns": ["tls", "icon", "path", "method", "status", "size", "time", "comment"]}
 
 
 class LastWord:
@@ -94,7 +97,8 @@ class NsInject:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
         options.declare(loader)
         views.register()
-        unset = {name: value for name, value in _QUIET_DEFAULTS.items() if _is_unset(ctx.options, name)}
+        defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
+        unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
 
     def running(self) -> None:

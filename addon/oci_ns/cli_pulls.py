@@ -11,7 +11,7 @@ import click
 from oci_ns.cli_shared import color_option
 from oci_ns.flow_file import transfers_in
 from oci_ns.pull_table import show_pulls, show_timelines
-from oci_ns.pull_text import moment, pull_object
+from oci_ns.pull_text import pull_object
 from oci_ns.pulls import pulls_in
 from oci_ns.terminal import console_on
 
@@ -47,7 +47,7 @@ def pulls(file: str, image: str, failed: bool, timeline: bool, as_json: bool, co
     found = [pull for pull in pulls_in(transfers) if image in pull.image and (not failed or pull.result == "failed")]
     if as_json:
         for pull in found:
-            click.echo(json.dumps({"begun": moment(pull.begun), **pull_object(pull)}))
+            click.echo(json.dumps(pull_object(pull)))
     elif found:
         console = console_on(sys.stdout, color, os.environ)
         (show_timelines if timeline else show_pulls)(console, found)

@@ -15,7 +15,7 @@ from oci_ns.annotation import SEPARATOR
 from oci_ns.bearer import token_in
 from oci_ns.explain import image_lines, is_url, trace_url, url_lines
 from oci_ns.observed import record_in, transfer_of
-from oci_ns.pull_text import HEADER, pull_row
+from oci_ns.pull_text import HEADER, notes, pull_row
 from oci_ns.pulls import pulls_in
 from oci_ns.reference import parse_image
 from oci_ns.routes import RouteTable
@@ -74,7 +74,8 @@ class Commands:
             if record is not None and isinstance(each, http.HTTPFlow):
                 transfers.append(transfer_of(each, record))
         found = pulls_in(transfers)
-        return table([HEADER, *map(pull_row, found)], _NUMBERS) if found else ["no pulls"]
+        lines = table([HEADER, *map(pull_row, found)], _NUMBERS) if found else ["no pulls"]
+        return [*lines, *(f"{pull.image}: {note}" for pull in found for note in notes(pull))]
 
     def reload(self) -> str:
         """Read registries.conf again, now, changed or not. The event log tells what came of it."""

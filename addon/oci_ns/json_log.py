@@ -108,7 +108,7 @@ class JsonLog:
 
     def pulled(self, pull: Pull) -> None:
         """A pull that is over."""
-        self._write({"time": moment(pull.begun), "event": "pull", **pull_object(pull)})
+        self._write({"time": moment(pull.ended), "event": "pull", **pull_object(pull)})
 
     def close(self) -> None:
         """Close the file."""

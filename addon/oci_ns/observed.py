@@ -76,8 +76,8 @@ def answered(flow: http.HTTPFlow, record: Record, response: http.Response) -> An
 
 
 def _received(record: Record, response: http.Response, method: str) -> int:
-    if record.received is not None:
-        return record.received
+    if record.received is not None or record.error:
+        return record.received or 0
     if response.raw_content is not None:
         return len(response.raw_content)
     told = response.headers.get("Content-Length", "")

@@ -116,8 +116,11 @@ class Observer:
         self._reread(flow, watched)
         meter = watched.meter
         if meter is not None:
+            if response.raw_content is not None and not meter.length:
+                # Another addon has answered: its answer never passed by.
+                meter(response.raw_content)
             watched.record.received = meter.length
-            if response.raw_content is None and meter.document is not None:
+            if response.raw_content is None:
                 response.raw_content = meter.document
         fresh = decided(watched.record)
         if not watched.record.error:

@@ -14,24 +14,29 @@ from rich.text import Text
 
 from oci_ns.log_line import printable
 from oci_ns.pull import Pull
-from oci_ns.pull_text import HEADER, pull_line, pull_row
+from oci_ns.pull_text import HEADER, notes, pull_line, pull_row
 from oci_ns.terminal import write_line
 from oci_ns.timeline import legend, timeline_lines
 
 _STYLES = {"failed": "bold red", "complete": "green", "partial": "cyan", "resolved": "dim"}
 _RIGHT = frozenset({"layers", "bytes", "seconds"})
-_WHOLE = frozenset({"result", "layers", "bytes", "seconds", "platform"})
+_WHOLE = frozenset({"begun", "result", "layers", "bytes", "seconds", "platform"})
+_TIME = slice(11, 23)
+"""The time of day in RFC 3339: where somebody looks on, the date is known."""
 _WIDE = 160
 """In columns: how wide a waterfall is where nobody says how wide the screen is."""
 
 
 def show_pulls(console: Console, pulls: Sequence[Pull]) -> None:
     """Write the pulls, in their order."""
-    if console.is_terminal:
-        console.print(_table(pulls))
+    if not console.is_terminal:
+        for pull in pulls:
+            write_line(console, Text(printable(pull_line(pull)), _STYLES[pull.result]))
         return
-    for pull in pulls:
-        write_line(console, Text(printable(pull_line(pull)), _STYLES[pull.result]))
+    console.print(_table(pulls))
+    for number, pull in enumerate(pulls, start=1):
+        for note in notes(pull):
+            console.print(Text(f"{number:>3}  {printable(note)}", _STYLES[pull.result]))
 
 
 def show_timelines(console: Console, pulls: Sequence[Pull]) -> None:
@@ -47,10 +52,12 @@ def show_timelines(console: Console, pulls: Sequence[Pull]) -> None:
 
 def _table(pulls: Sequence[Pull]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("#", justify="right", no_wrap=True)
     for name in HEADER:
         table.add_column(name, justify="right" if name in _RIGHT else "left", no_wrap=name in _WHOLE, overflow="fold")
-    for pull in pulls:
+    for number, pull in enumerate(pulls, start=1):
         cells = [Text(printable(cell)) for cell in pull_row(pull)]
+        cells[HEADER.index("begun")] = Text(pull_row(pull)[0][_TIME])
         cells[HEADER.index("result")].stylize(_STYLES[pull.result])
-        table.add_row(*cells)
+        table.add_row(str(number), *cells)
     return table

@@ -11,7 +11,7 @@ from typing import Any
 from oci_ns.pull import Pull
 from oci_ns.view_text import human_size
 
-HEADER = ("begun", "client", "image", "result", "digest", "platform", "layers", "bytes", "seconds", "endpoint", "notes")
+HEADER = ("begun", "client", "image", "result", "digest", "platform", "layers", "bytes", "seconds", "endpoint")
 _DIGEST_SHOWN = 19
 """In characters: the algorithm and the twelve digits that container tools show."""
 _ERRORS_MAX = 3
@@ -49,7 +49,7 @@ def agent_name(pull: Pull) -> str:
 
 
 def pull_row(pull: Pull) -> tuple[str, ...]:
-    """The pull as a row below HEADER."""
+    """The pull as a row below HEADER; its notes are for beside it."""
     return (
         moment(pull.begun),
         f"{pull.client} {agent_name(pull)}",
@@ -61,13 +61,13 @@ def pull_row(pull: Pull) -> tuple[str, ...]:
         human_size(pull.received),
         f"{pull.seconds:.2f}",
         ", ".join(pull.endpoints),
-        "; ".join(notes(pull)),
     )
 
 
 def pull_object(pull: Pull) -> dict[str, Any]:
     """The pull for machines; the fields are described in the README."""
     return {
+        "begun": moment(pull.begun),
         "client": pull.client,
         "agent": pull.agent,
         "image": pull.image,
