@@ -17,11 +17,12 @@ from oci_ns.cli_pulls import pulls
 def main() -> None:
     """Registry proxying (ns) for clients that cannot send it.
 
-    The proxy itself is a mitmproxy addon: mitmdump -s "$(ns-inject addon-path)". These commands work on its
-    registries.conf without starting it.
+    The proxy itself is a mitmproxy addon. The commands check and explain work on its registries.conf without
+    starting it.
 
     \b
     Examples:
+      mitmdump -s "$(ns-inject addon-path)"
       ns-inject check registries.conf
       ns-inject explain quay.io/coreos/etcd:v3
       source <(ns-inject completion bash)

@@ -24,8 +24,10 @@ from oci_ns.index import RouteIndex
 from oci_ns.problems import ConfigurationError
 from oci_ns.terminal import console_on
 
+_CODES_HELP = "\b\nCodes:\n" + "\n".join(f"  {code:<19} {text}" for code, text in CODES.items())
 
-@click.command()
+
+@click.command(short_help="Report what is wrong or odd in a registries.conf.", epilog=_CODES_HELP)
 @click.argument("conf", default="", metavar="[CONF]", shell_complete=complete_conf)
 @drop_ins_option
 @click.option("--strict", is_flag=True, help="Exit with 1 where there are warnings.")
@@ -35,7 +37,7 @@ from oci_ns.terminal import console_on
     multiple=True,
     type=click.Choice(list(CODES)),
     metavar="CODE",
-    help="Leave out what has this code; for what is meant so. May be given several times.",
+    help="Leave out what has this code (below); for what is meant so. May be given several times.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per problem, on standard output.")
 @color_option

@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 from oci_ns.completion import PROGRAM, SHELLS, VARIABLE
 
 
-@click.command()
+@click.command(short_help="Print the script that makes a shell complete this.")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -26,4 +26,4 @@ def completion(context: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.ClickException(f"this version of click has no completion for {shell}")
-    click.echo(kind(context.find_root().command, {}, PROGRAM, VARIABLE).source())
+    click.echo(kind(context.find_root().command, {}, PROGRAM, VARIABLE).source().strip())

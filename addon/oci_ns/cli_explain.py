@@ -34,7 +34,7 @@ def _complete_method(_context: click.Context, _parameter: click.Parameter, incom
     return [CompletionItem(method) for method in _METHODS if method.startswith(incomplete.upper())]
 
 
-@click.command()
+@click.command(short_help="Tell what becomes of a URL or an image, and why.")
 @click.argument("targets", nargs=-1, required=True, metavar="URL|IMAGE|-...")
 @click.option(
     "--registries-conf",

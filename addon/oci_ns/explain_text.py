@@ -15,8 +15,8 @@ from rich.text import Text
 
 from oci_ns.log_line import printable
 from oci_ns.terminal import write_line
-from oci_ns.trace import MARKS, condensed, near_lines, trace_lines
-from oci_ns.trace_steps import Outcome, Step, Trace
+from oci_ns.trace import MARKS, condensed, entry_of, more_line, trace_lines
+from oci_ns.trace_steps import Outcome, Trace
 
 _LABEL_WIDTH = 13
 _VALUE_STYLES = {"pass": "cyan", "rewrite": "green", "block": "bold red"}
@@ -63,18 +63,13 @@ def _table(trace: Trace) -> Table:
         table.add_column(heading, overflow="fold")
     for step in condensed(trace.steps):
         style = _OUTCOME_STYLES[step.outcome]
-        table.add_row(Text(MARKS[step.outcome], style), step.rule, _why(step), Text(_entry(step), "dim"))
+        table.add_row(Text(MARKS[step.outcome], style), step.rule, Text(printable(step.why)), _dim(entry_of(step)))
+        for miss in step.near.shown:
+            table.add_row("", "", _dim(f"~ {miss.name}: {miss.why}"), _dim(str(miss.origin)))
+        if step.near.more:
+            table.add_row("", "", _dim(more_line(step.near)), "")
     return table
 
 
-def _why(step: Step) -> Text:
-    why = Text(printable(step.why))
-    for line in near_lines(step):
-        why.append(f"\n{printable(line)}", "dim")
-    return why
-
-
-def _entry(step: Step) -> str:
-    if step.registry is None or step.origin is None:
-        return ""
-    return printable(f"prefix {step.registry.prefix}, {step.origin}")
+def _dim(text: str) -> Text:
+    return Text(printable(text), "dim")

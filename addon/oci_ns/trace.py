@@ -17,7 +17,7 @@ from oci_ns.registries_conf import ANY_PREFIX, Registry
 from oci_ns.routes import RouteTable
 from oci_ns.trace_endpoints import endpoint_steps, image_steps
 from oci_ns.trace_rules import UNRESOLVED, Asked, request_step, rule_steps
-from oci_ns.trace_steps import Outcome, Step, Trace
+from oci_ns.trace_steps import Near, Outcome, Step, Trace
 
 PREFIX = "prefix"
 
@@ -99,13 +99,23 @@ def _as_one(silent: list[Step]) -> Iterator[Step]:
 
 def sentence(step: Step) -> str:
     """Why the step turned out so, and the entry it came from."""
+    entry = entry_of(step)
+    return f"{step.why}  [{entry}]" if entry else step.why
+
+
+def entry_of(step: Step) -> str:
+    """Where the entry is that the step came from, or its endpoint, which `why` names; '' where none."""
     if step.registry is None or step.origin is None:
-        return step.why
-    entry = str(step.origin) if step.endpoint is not None else f"prefix {step.registry.prefix}, {step.origin}"
-    return f"{step.why}  [{entry}]"
+        return ""
+    return str(step.origin) if step.endpoint is not None else f"prefix {step.registry.prefix}, {step.origin}"
 
 
 def near_lines(step: Step) -> list[str]:
     """Each entry that came close, and why it did not match."""
     lines = [f"~ {miss.name}: {miss.why}  [{miss.origin}]" for miss in step.near.shown]
-    return lines + ([f"~ and {step.near.more} more"] if step.near.more else [])
+    return lines + ([more_line(step.near)] if step.near.more else [])
+
+
+def more_line(near: Near) -> str:
+    """How many near misses are not shown."""
+    return f"~ and {near.more} more"
