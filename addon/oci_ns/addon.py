@@ -41,7 +41,8 @@ logger = logging.getLogger(__name__)
 _QUIET_DEFAULTS: dict[str, object] = {"connection_strategy": "lazy", "upstream_cert": False}
 
 # What mitmweb shows of each flow by itself, and the comment.
-_WEB_DEFAULTS: dict[str, object] = {"web_columns": ["tls", "icon", "path", "method", "status", "size", "time", "comment"]}
+_WEB_COLUMNS = ["tls", "icon", "path", "method", "status", "size", "time", "comment"]
+_WEB_DEFAULTS: dict[str, object] = {"web_columns": _WEB_COLUMNS}
 
 
 class LastWord:
