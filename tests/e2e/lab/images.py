@@ -56,31 +56,32 @@ class Layout:
         self._blobs.mkdir(parents=True)
         (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
-    def write_image(self, text: str, architectures: Sequence[str] = ()) -> Blob:
+    def write_image(self, text: str, architectures: Sequence[str] = (), more_layers: Sequence[int] = ()) -> Blob:
         """An image with one file that contains ``text``; with ``architectures``, an index of one such image for each.
 
-        Without them it is a single image for this machine's architecture.
+        Without them it is a single image for this machine's architecture. ``more_layers`` are the sizes of the files of
+        further layers, which cannot be compressed.
         """
         if architectures:
-            manifests = [self._image(f"{text} on {each}", each) for each in architectures]
+            manifests = [self._image(f"{text} on {each}", each, more_layers) for each in architectures]
             platforms = [{"architecture": each, "os": "linux"} for each in architectures]
             entries = [blob.descriptor(platform=where) for blob, where in zip(manifests, platforms, strict=True)]
             return self._publish(self._json(_INDEX, {"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries}))
-        return self._publish(self._image(text, machine_architecture()))
+        return self._publish(self._image(text, machine_architecture(), more_layers))
 
     def write_big_image(self, size: int, seed: int = 1) -> Blob:
         """An image with one layer of a little more than ``size`` bytes, which cannot be compressed."""
-        layer, diff_id = self._big_layer(size, seed)
-        return self._publish(self._manifest(layer, diff_id, machine_architecture()))
+        return self._publish(self._manifest([self._big_layer(size, seed)], machine_architecture()))
 
-    def _image(self, text: str, architecture: str) -> Blob:
+    def _image(self, text: str, architecture: str, more_layers: Sequence[int]) -> Blob:
         tar = io.BytesIO()
         with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
             content = text.encode()
             archive.addfile(_tar_entry("hello.txt", len(content)), io.BytesIO(content))
         diff_id = f"sha256:{hashlib.sha256(tar.getvalue()).hexdigest()}"
         layer = self._bytes(_LAYER, _gzip(tar.getvalue()))
-        return self._manifest(layer, diff_id, architecture)
+        more = [self._big_layer(size, seed) for seed, size in enumerate(more_layers)]
+        return self._manifest([(layer, diff_id), *more], architecture)
 
     def _big_layer(self, size: int, seed: int) -> tuple[Blob, str]:
         generator = random.Random(seed)
@@ -103,20 +104,20 @@ class Layout:
         temporary.rename(self._blobs / digest)
         return Blob(_LAYER, f"sha256:{digest}", length), f"sha256:{uncompressed.hexdigest()}"
 
-    def _manifest(self, layer: Blob, diff_id: str, architecture: str) -> Blob:
+    def _manifest(self, layers: Sequence[tuple[Blob, str]], architecture: str) -> Blob:
         config = {
             "created": _CREATED,
             "architecture": architecture,
             "os": "linux",
             "config": {"Cmd": ["/hello.txt"]},
-            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-            "history": [{"created": _CREATED, "created_by": "ns-inject laboratory"}],
+            "rootfs": {"type": "layers", "diff_ids": [diff_id for _, diff_id in layers]},
+            "history": [{"created": _CREATED, "created_by": "ns-inject laboratory"} for _ in layers],
         }
         manifest = {
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
             "config": self._json(_CONFIG, config).descriptor(),
-            "layers": [layer.descriptor()],
+            "layers": [layer.descriptor() for layer, _ in layers],
         }
         return self._json(_MANIFEST, manifest)
 

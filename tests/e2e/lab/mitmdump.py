@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from .network import ClientMachine
 from .process import Daemon, clean_env, free_port, listens, require
@@ -15,7 +15,7 @@ from .process import Daemon, clean_env, free_port, listens, require
 ADDON = Path(__file__).resolve().parents[3] / "addon" / "ns_inject.py"
 
 # `python -m mitmproxy.tools.main` would start nothing: the module only defines the entry points.
-_MITMDUMP = "import sys; sys.argv[0] = 'mitmdump'; from mitmproxy.tools.main import mitmdump; mitmdump()"
+_ENTRY_POINT = "import sys; sys.argv[0] = '{0}'; from mitmproxy.tools.main import {0}; {0}()"
 
 _CA = "mitmproxy-ca-cert.pem"
 
@@ -28,6 +28,10 @@ class Mitmdump:
     ``modes`` are mitmproxy's proxy modes (``regular``, ``transparent``, ``reverse:https://proxy.example.com``, ...);
     each gets a port of its own, in the same order in ``ports``, unless it names an ``@address:port`` itself.
     """
+
+    program: ClassVar[str] = "mitmdump"
+    settings: ClassVar[Mapping[str, str]] = {"flow_detail": "1", "termlog_verbosity": "info"}
+    """The options that are set if the test does not."""
 
     def __init__(
         self,
@@ -55,9 +59,9 @@ class Mitmdump:
         self.confdir.mkdir(parents=True, exist_ok=True)
         self._listeners = [_listener(mode) for mode in modes]
         self.ports = [port for _, port in self._listeners]
-        log = directory / f"mitmdump-{number}.log"
+        log = directory / f"{self.program}-{number}.log"
         self._daemon = Daemon(
-            "mitmdump",
+            self.program,
             [*_as_user(user), *self._command(conf, modes, scripts, trusted_ca, options or {})],
             log=log,
             ready=self._is_ready,
@@ -74,14 +78,14 @@ class Mitmdump:
         trusted_ca: Path | None,
         options: Mapping[str, str],
     ) -> list[str]:
-        settings = {"confdir": str(self.confdir), "flow_detail": "1", "termlog_verbosity": "info"}
+        settings = {**self.settings, "confdir": str(self.confdir)}
         if conf is not None:
             settings["ns_registries_conf"] = str(conf)
         if trusted_ca is not None:
             settings["ssl_verify_upstream_trusted_ca"] = str(trusted_ca)
         settings |= options
-        beside = Path(sys.executable).parent / "mitmdump"
-        command = [str(beside)] if beside.exists() else [sys.executable, "-c", _MITMDUMP]
+        beside = Path(sys.executable).parent / self.program
+        command = [str(beside)] if beside.exists() else [sys.executable, "-c", _ENTRY_POINT.format(self.program)]
         for mode, port in zip(modes, self.ports, strict=True):
             command += ["--mode", mode if "@" in mode else f"{mode}@{port}"]
         for script in scripts:

@@ -144,14 +144,16 @@ class Registry:
         text: str,
         *,
         architectures: Sequence[str] = (),
+        more_layers: Sequence[int] = (),
         docker_format: bool = False,
     ) -> Pushed:
         """Push an image with one small file; with ``architectures``, one for several platforms.
 
-        ``docker_format`` makes it a Docker "schema 2" image instead of an OCI image.
+        ``more_layers`` are the sizes of further layers' files. ``docker_format`` makes it a Docker "schema 2" image
+        instead of an OCI image.
         """
         layout = Layout(self._new_layout())
-        layout.write_image(text, architectures)
+        layout.write_image(text, architectures, more_layers)
         self._copy(layout, repository, tag, ["--all"], ["--format", "v2s2"] if docker_format else [])
         return self.pushed(repository, tag)
 
