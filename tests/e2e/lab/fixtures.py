@@ -22,6 +22,7 @@ from .nsproxy import NamespaceProxy
 from .private_registries import PrivateRegistries
 from .process import unavailable
 from .registries import ETCD, HELLO, Pushed, Registry
+from .showcase import Showcase, set_up
 from .tripwire import Tripwire
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "private_registries",
     "private_registries_server",
     "quay",
+    "showcase",
     "skopeo_factory",
     "source_registries_untouched",
     "tripwire",
@@ -196,6 +198,15 @@ def nsproxy_server(
     backends = {"docker.io": hub.authority, "quay.io": cache.authority, "eu.quay.io": cache.authority}
     with NamespaceProxy(lab_directory / "nsproxy", lab_ca, backends) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def showcase(
+    lab_directory: Path, network: PrivateNetwork, hub: Registry, quay: Registry, nsproxy_server: NamespaceProxy
+) -> Showcase:
+    """Images for the tests of user interfaces, at the registry proxy."""
+    assert nsproxy_server
+    return set_up(lab_directory / "showcase", network, hub, quay)
 
 
 @pytest.fixture

@@ -19,10 +19,9 @@ class Mitmweb(Mitmdump):
     program: ClassVar[str] = "mitmweb"
     settings: ClassVar[Mapping[str, str]] = {"web_open_browser": "false", "termlog_verbosity": "info"}
 
-    def __init__(self, directory: Path, *, conf: Path, trusted_ca: Path, options: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, *, conf: Path, trusted_ca: Path) -> None:
         self._web_port = free_port()
-        web = {"web_port": str(self._web_port)}
-        super().__init__(directory, conf=conf, trusted_ca=trusted_ca, options={**web, **options})
+        super().__init__(directory, conf=conf, trusted_ca=trusted_ca, options={"web_port": str(self._web_port)})
 
     def _is_ready(self) -> bool:
         return super()._is_ready() and listens(self._web_port, "127.0.0.1") and bool(_ANNOUNCED.search(self.log()))
