@@ -59,8 +59,8 @@ _MARKERS = {
     Kind.TOKEN_EXPIRED: ":lock:",
     Kind.UNAUTHORIZED: ":lock:",
     Kind.RATE_LIMITED: ":hourglass:",
-    Kind.REFUSED: ":exclamation:",
     Kind.UNRESOLVED: ":grey_question:",
+    Kind.REFUSED: ":exclamation:",
     Kind.FELL_BACK: ":leftwards_arrow_with_hook:",
     Kind.NAMESPACE_UNCONFIRMED: ":warning:",
 }

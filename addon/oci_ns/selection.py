@@ -188,4 +188,6 @@ class Selection:
         failure = self.endpoints.failure(decision)
         if failure is None:
             return Rejection(decision, "not tried")
-        return Rejection(decision, f"{failure.reason} ({self.endpoints.age(failure):.0f} s ago)")
+        age = self.endpoints.age(failure)
+        when = f"{age:.0f} s ago" if age >= 1 else "just now"
+        return Rejection(decision, f"{failure.reason} ({when})")

@@ -31,8 +31,11 @@ def human_size(size: int) -> str:
 
 
 def full_size(size: int | None) -> str:
-    """A size in bytes, rounded and exact; None is a size that is not said."""
-    return "size not said" if size is None else f"{human_size(size)} ({counted(size, 'byte')})"
+    """A size in bytes, rounded where that is shorter, and exact; None is a size that is not said."""
+    if size is None:
+        return "size not said"
+    exact = counted(size, "byte")
+    return exact if size < 1000 else f"{human_size(size)} ({exact})"
 
 
 def counted(number: int, what: str) -> str:

@@ -46,7 +46,7 @@ class _Since12:
 
     def prettify(self, data: bytes, metadata: Any) -> str:
         """Give the text to be shown."""
-        return "\n".join(self._kind.shown(data, _envelope(vars(metadata))))
+        return "\n".join(_lines(self._kind, data, vars(metadata)))
 
     def render_priority(self, data: bytes, metadata: Any) -> float:
         """Tell how much this view is for the data."""
@@ -62,7 +62,7 @@ def _view_of_11(kind: Kind) -> base.View:
         name = kind.name
 
         def __call__(self, data: bytes, **metadata: Any) -> Any:
-            return kind.name, iter([[("text", line)] for line in kind.shown(data, _envelope(metadata))])
+            return kind.name, iter([[("text", line)] for line in _lines(kind, data, metadata)])
 
         def render_priority(self, data: bytes, **metadata: Any) -> float:
             return kind.priority(data, _envelope(metadata))
@@ -81,6 +81,11 @@ def _remove_in_11(name: str) -> None:
     view = _api.get(name)
     if view is not None:
         _api.remove(view)
+
+
+def _lines(kind: Kind, data: bytes, metadata: dict[str, Any]) -> list[str]:
+    # mitmweb gives a line without a character no height.
+    return [line or " " for line in kind.shown(data, _envelope(metadata))]
 
 
 def _envelope(metadata: dict[str, Any]) -> Envelope:

@@ -156,17 +156,17 @@ def test_the_command_bar_answers_with_what_is_wrong(page: WebPage) -> None:
 def test_screenshots_show_the_list_a_manifest_and_an_index(page: WebPage, tmp_path: Path) -> None:
     """With SCREENSHOTS=directory they are kept there."""
     directory = Path(os.environ.get("SCREENSHOTS") or tmp_path)
-    page.select("quay.io/coreos/etcd:v3.5.9", "Response")
-    page.widen_pane(300)
-    page.await_pane("OCI index")
-    page.screenshot(directory / "mitmweb-index.png")
-    page.select("quay.io/team/app:2.1", "Response")
-    page.await_pane("OCI manifest")
-    page.screenshot(directory / "mitmweb-manifest.png")
     page.scroll_to_end()
     page.select("docker.io/library/nginx:1.27", "Comment")
     page.await_pane(DEAD_MIRROR)
     page.screenshot(directory / "mitmweb-list.png")
+    page.open()
+    for name, flow in (("index", "quay.io/coreos/etcd:v3.5.9"), ("manifest", "quay.io/team/app:2.1")):
+        page.select(flow, "Response")
+        page.await_pane(f"OCI {name}")
+        if name == "index":
+            page.widen_pane(180)
+        page.screenshot(directory / f"mitmweb-{name}.png")
     for name in ("index", "manifest", "list"):
         head = (directory / f"mitmweb-{name}.png").read_bytes()[:24]
         assert struct.unpack(">8xII", head[8:]) == SIZE

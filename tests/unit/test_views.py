@@ -72,7 +72,7 @@ def shown(document: object, envelope: Envelope) -> tuple[str, list[str]]:
                 f"sent as     {DOCKER_MANIFEST}",
                 "config      (none)",
                 "",
-                "0 layers, 0 B (0 bytes)",
+                "0 layers, 0 bytes",
             ],
         ),
         (
@@ -85,7 +85,7 @@ def shown(document: object, envelope: Envelope) -> tuple[str, list[str]]:
                 "sent as     application/json",
                 "config      (none)",
                 "",
-                "1 layer, 0 B (0 bytes) and 1 of unknown size",
+                "1 layer, 0 bytes and 1 of unknown size",
                 "left out, for they have no digest: 1 of 2",
                 "#  size  bytes  type    digest",
                 f"1     ?      ?  (none)  {A}",

@@ -64,13 +64,13 @@ def exchanged(document: object, target: str, content_type: str, authorization: s
 
 
 def seen(flow: http.HTTPFlow, message: http.Message | None, view: str = "auto") -> tuple[str, list[str]]:
-    """The name of the view that mitmproxy chooses and its lines."""
+    """The name of the view that mitmproxy chooses and its lines, without blanks at their ends."""
     if IS_12:
         result = API.prettify_message(message, flow, view)
-        return result.view_name, result.text.split("\n")
+        return result.view_name, [line.rstrip() for line in result.text.split("\n")]
     description, lines, error = API.get_message_content_view(view, message, flow)
     assert error is None
-    return description, ["".join(text for _, text in line) for line in lines]
+    return description, ["".join(text for _, text in line).rstrip() for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,15 @@ def test_mitmproxy_chooses_the_view(document: object, target: str, content_type:
 def test_mitmproxy_shows_every_line() -> None:
     flow = exchanged(MANIFEST, MANIFESTS_AT, OCI_MANIFEST)
     assert seen(flow, flow.response) == ("OCI manifest", MANIFEST_LINES)
+
+
+def test_mitmweb_shows_a_line_that_is_blank() -> None:
+    flow = exchanged(MANIFEST, MANIFESTS_AT, OCI_MANIFEST)
+    assert "" in MANIFEST_LINES
+    if IS_12:
+        assert "" not in API.prettify_message(flow.response, flow, "auto").text.split("\n")
+    else:
+        assert [("text", "")] not in API.get_message_content_view("auto", flow.response, flow)[1]
 
 
 def test_a_manifest_that_is_pushed_is_shown() -> None:

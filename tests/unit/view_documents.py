@@ -31,7 +31,7 @@ MANIFEST_LINES = [
     f"media type     {OCI_MANIFEST}",
     f"artifact type  {SBOM}",
     f"config         {C}  image config, 1.5 kB (1,470 bytes)",
-    f"subject        {B}  image manifest, 7 B (7 bytes)",
+    f"subject        {B}  image manifest, 7 bytes",
     "annotations",
     "  org.opencontainers.image.version: 1.2",
     "",
