@@ -160,13 +160,14 @@ def test_screenshots_show_the_list_a_manifest_and_an_index(page: WebPage, tmp_pa
     page.select("docker.io/library/nginx:1.27", "Comment")
     page.await_pane(DEAD_MIRROR)
     page.screenshot(directory / "mitmweb-list.png")
-    page.open()
-    for name, flow in (("index", "quay.io/coreos/etcd:v3.5.9"), ("manifest", "quay.io/team/app:2.1")):
-        page.select(flow, "Response")
-        page.await_pane(f"OCI {name}")
-        if name == "index":
-            page.widen_pane(180)
-        page.screenshot(directory / f"mitmweb-{name}.png")
+    with page.columns("path", "status", "comment"):
+        page.open()
+        page.select("quay.io/team/app:2.1", "Response")
+        page.widen_pane(250)
+        for name, flow in (("manifest", "quay.io/team/app:2.1"), ("index", "quay.io/coreos/etcd:v3.5.9")):
+            page.select(flow, "Response")
+            page.await_pane(f"OCI {name}")
+            page.screenshot(directory / f"mitmweb-{name}.png")
     for name in ("index", "manifest", "list"):
         head = (directory / f"mitmweb-{name}.png").read_bytes()[:24]
         assert struct.unpack(">8xII", head[8:]) == SIZE

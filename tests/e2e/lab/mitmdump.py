@@ -60,14 +60,14 @@ class Mitmdump:
         self._listeners = [_listener(mode) for mode in modes]
         self.ports = [port for _, port in self._listeners]
         log = directory / f"{self.program}-{number}.log"
-        self._daemon = Daemon(
-            self.program,
-            [*_as_user(user), *self._command(conf, modes, scripts, trusted_ca, options or {})],
-            log=log,
-            ready=self._is_ready,
-            env=clean_env(directory, PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1", **(env or {})),
-            cwd=directory,
-            timeout=timeout,
+        command = [*_as_user(user), *self._command(conf, modes, scripts, trusted_ca, options or {})]
+        variables = clean_env(directory, PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1", **(env or {}))
+        self._daemon = self._daemon_of(command, log, variables, timeout)
+
+    def _daemon_of(self, command: Sequence[str], log: Path, env: Mapping[str, str], timeout: float) -> Daemon:
+        """The program, not started yet."""
+        return Daemon(
+            self.program, command, log=log, ready=self._is_ready, env=env, cwd=log.parent, timeout=timeout
         )
 
     def _command(

@@ -5,7 +5,8 @@ Things are found by what they are called on the page, which is the same in the v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -98,6 +99,16 @@ class WebPage:
         _replace(self._find("//input[@placeholder='Enter command']"), line + Keys.ENTER)
         echo = f'//*[normalize-space()="$ {line}"]/..'
         return _text(self._find(echo)).removeprefix(f"$ {line}")
+
+    @contextlib.contextmanager
+    def columns(self, *names: str) -> Iterator[None]:
+        """For the time being, let the flow list have these columns only, for whoever looks at it."""
+        before = self.browser.execute_script("return fetch('options').then((answer) => answer.json())")
+        self.command(f"set web_columns {' '.join(names)}")
+        try:
+            yield
+        finally:
+            self.command(f"set web_columns {' '.join(before['web_columns']['value'])}")
 
     def scroll_to_end(self) -> None:
         """Show the last flows."""
