@@ -57,6 +57,8 @@ class Pull:
     """What the indexes list: digest to platform."""
     fetched: set[str] = field(default_factory=set)
     """The references whose manifests came."""
+    asked: set[str] = field(default_factory=set)
+    """The references that were asked for by GET."""
     under_way: int = 0
 
     @property
@@ -95,6 +97,10 @@ class Pull:
         if last is not None and last.challenged:
             return QUIET_SECONDS
         return SETTLED_SECONDS if not self.fetched else RETRY_SECONDS
+
+    def lacks(self, reference: str) -> bool:
+        """Whether the client may still ask for it on behalf of this pull: it did not, or in vain."""
+        return reference not in self.asked or reference in self.errors
 
     def take(self, transfer: Transfer) -> None:
         """See what came of one of its requests."""
