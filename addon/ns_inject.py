@@ -1,5 +1,5 @@
 """What `mitmdump -s addon/ns_inject.py` loads."""
 
-from oci_ns.addon import NsInject
+from oci_ns.assembly import assemble
 
-addons = [NsInject()]
+addons = assemble()

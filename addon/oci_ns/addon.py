@@ -15,7 +15,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import options
+from oci_ns import options, views
 from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
@@ -38,7 +38,11 @@ logger = logging.getLogger(__name__)
 
 # With these, no connection to the source registry is opened for a request that will not go there: by default mitmproxy
 # connects before it reads the request, and asks the origin for its certificate.
-_QUIET_DEFAULTS = {"connection_strategy": "lazy", "upstream_cert": False}
+_QUIET_DEFAULTS: dict[str, object] = {"connection_strategy": "lazy", "upstream_cert": False}
+
+# What mitmweb shows of each flow by itself, and the comment.
+_WEB_COLUMNS = ["tls", "icon", "path", "method", "status", "size", "time", "comment"]
+_WEB_DEFAULTS: dict[str, object] = {"web_columns": _WEB_COLUMNS}
 
 
 class LastWord:
@@ -85,13 +89,17 @@ class NsInject:
         self.forwarding.trusts_alone = self._trusts_alone
         self._last = LastWord(self)
         self._running = False
-        self._reloader = Reloader(self._use)
+        self.on_load: Callable[[bool], None] = lambda _: None
+        """Called with each load of the configuration; True: it is in use now."""
+        self._reloader = Reloader(self._use, failed=lambda: self.on_load(False))
         self._end_watch: Callable[[], None] = lambda: None
 
     def load(self, loader: Loader) -> None:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
         options.declare(loader)
-        unset = {name: value for name, value in _QUIET_DEFAULTS.items() if _is_unset(ctx.options, name)}
+        views.register()
+        defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
+        unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
 
     def running(self) -> None:
@@ -128,8 +136,13 @@ class NsInject:
         conf, drop_ins = ctx.options.ns_registries_conf, ctx.options.ns_registries_conf_d
         self._reloader.replace(functools.partial(find_sources, conf, drop_ins, os.environ))
 
+    def reload(self) -> None:
+        """Read the files again, now, changed or not."""
+        self._reloader.ask()
+
     def _use(self, index: RouteIndex) -> None:
         self.table = RouteTable(index, self.table.policy)
+        self.on_load(True)
         if self._running and ctx.options.ns_authfile:
             try:
                 self._read_logins()
@@ -182,6 +195,7 @@ class NsInject:
     def done(self) -> None:
         """End what goes on in the background."""
         self._end_watch()
+        views.unregister()
         if self._last in ctx.master.addons:
             ctx.master.addons.remove(self._last)
         self.forwarding.close()

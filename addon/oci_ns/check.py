@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from oci_ns.check_endpoints import problems_of_endpoints
 from oci_ns.check_entries import problems_of_entries
 from oci_ns.conf_files import Configuration
-from oci_ns.findings import REPLACED, Finding, Severity, about
+from oci_ns.conf_findings import REPLACED, Finding, Severity, about
 from oci_ns.index import RouteIndex
 from oci_ns.problems import Problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from oci_ns.findings import (
+from oci_ns.conf_findings import (
     AMBIGUOUS_LOCATION,
     BAD_LOCATION,
     ENDPOINT_IS_SOURCE,

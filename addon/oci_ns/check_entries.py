@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oci_ns.findings import NO_EFFECT, SPELLING, about
+from oci_ns.conf_findings import NO_EFFECT, SPELLING, about
 from oci_ns.hops import Route, hop_of
 from oci_ns.index import RouteIndex
 from oci_ns.problems import SHADOWED, UNREACHABLE, Problem

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from oci_ns.findings import Finding, Severity
+from oci_ns.conf_findings import Finding, Severity
 from oci_ns.log_line import printable
 from oci_ns.terminal import write_line
 

@@ -9,6 +9,7 @@ import click
 from oci_ns.cli_check import check
 from oci_ns.cli_completion import completion
 from oci_ns.cli_explain import explain
+from oci_ns.cli_pulls import pulls
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,5 +40,5 @@ def addon_path() -> None:
     click.echo(str(Path(__file__).parent.with_name("ns_inject.py")))
 
 
-for _command in (check, explain, completion, addon_path):
+for _command in (check, explain, pulls, completion, addon_path):
     main.add_command(_command)

@@ -19,7 +19,7 @@ from oci_ns.cli_shared import (
     drop_ins_option,
     load_from,
 )
-from oci_ns.findings import CODES, Finding, Severity
+from oci_ns.conf_findings import CODES, Finding, Severity
 from oci_ns.index import RouteIndex
 from oci_ns.problems import ConfigurationError
 from oci_ns.terminal import console_on

@@ -55,7 +55,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a pull is about: the source registry (its name in normal form), the repository, and `@digest` or `:tag`.
+    """What a request is about, as the user named it: source registry (in normal form), repository, `@digest` or `:tag`.
 
     The repository is '' for a ping or catalog, the reference '' where there is none.
     """
@@ -74,9 +74,9 @@ class Decision:
 
     `namespace` is the `ns` in force (None: none). `scheme`, `host`, `port` and `target` say where the request goes;
     `rerouted` says that this is another registry than the client addressed. `error` is set where `action` is BLOCK.
-    `operation` is None for what is not below `/v2`.
+    `operation` is None for what is not below `/v2`. `subject` is None where the source registry is not known.
 
-    A pull that a registry's endpoints serve has a `subject`, and `alternatives`: the same for each further endpoint, in
+    `pull` marks a pull that a registry's endpoints serve. It has `alternatives`: the same for each further endpoint, in
     order, to be tried where this one cannot be reached or does not have it. `moved` says what its repositories are
     called there instead; None where the same.
     """
@@ -94,6 +94,7 @@ class Decision:
     error: SpecError | None = None
     operation: Operation | None = None
     subject: Subject | None = None
+    pull: bool = False
     alternatives: tuple[Decision, ...] = ()
     moved: Moved | None = None
 

@@ -1,74 +1,102 @@
-"""What `ns-inject check` reports: a problem and how much it matters, each kind under a code that stays the same."""
+"""What can be found wrong with a request or its answer: the kinds, how much each matters, and the marker for it.
+
+Knows no traffic; who finds what is in `answer_check`.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from oci_ns.problems import SHADOWED, UNREACHABLE, Problem
-from oci_ns.registries_conf import Endpoint, Registry
 
-AMBIGUOUS_LOCATION = "ambiguous-location"
-BAD_LOCATION = "bad-location"
-ENDPOINT_IS_SOURCE = "endpoint-is-source"
-INSECURE_DISPUTED = "insecure-disputed"
-NAMESPACE_DIFFERS = "namespace-differs"
-NO_EFFECT = "no-effect"
-REPLACED = "replaced"
-SPELLING = "spelling"
+class Kind(enum.Enum):
+    """A kind of finding. The value stands at the beginning of each in a flow's metadata, in JSON and in the metrics."""
 
-CODES = {
-    "similar-key": "a key that is close to a known one, and ignored",
-    "misplaced-key": "a key of the other kind of table, and ignored",
-    SHADOWED: "an entry or mirror that another one hides",
-    UNREACHABLE: "an entry or mirror that nothing can match",
-    SPELLING: "a prefix that only image names of the same unusual spelling match",
-    NO_EFFECT: "a key that changes nothing here",
-    BAD_LOCATION: "a location that is no address",
-    NAMESPACE_DIFFERS: "a namespace-proxy that is not its prefix's host",
-    ENDPOINT_IS_SOURCE: "an endpoint that is a source registry, too",
-    AMBIGUOUS_LOCATION: "a location that stands for several namespaces",
-    INSECURE_DISPUTED: "an address that is insecure for some endpoints only",
-    REPLACED: "an entry that a later file replaces (a note)",
+    WRONG_NAMESPACE = "wrong-namespace"
+    """The proxy says that it served another registry than the `ns` it was sent."""
+    WRONG_DIGEST = "wrong-digest"
+    """Content, or what the endpoint says of it, is not what its digest says."""
+    WRONG_SIZE = "wrong-size"
+    """A blob is longer or shorter than its manifest says."""
+    WRONG_MEDIA_TYPE = "wrong-media-type"
+    """A manifest's Content-Type and its own mediaType differ, or it is none of a manifest's."""
+    TRUNCATED = "truncated"
+    """The connection ended before the body did."""
+    FAILED = "failed"
+    """No answer, or 5xx."""
+    REFUSED = "refused"
+    """4xx to a GET, that is neither a challenge nor any of the kinds below."""
+    TOKEN_EXPIRED = "token-expired"
+    """401, and the token that was sent had expired."""
+    UNAUTHORIZED = "unauthorized"
+    """401 or 403 in spite of a login."""
+    RATE_LIMITED = "rate-limited"
+    """429."""
+    BLOCKED = "blocked"
+    """ns-inject answered itself: the configuration forbids it."""
+    UNSERVED = "unserved"
+    """ns-inject answered itself: no endpoint serves it."""
+    UNRESOLVED = "unresolved"
+    """Nothing tells which registry it belongs to."""
+    FELL_BACK = "fell-back"
+    """An endpoint that comes first was passed over."""
+    NAMESPACE_UNCONFIRMED = "namespace-unconfirmed"
+    """The endpoint does not say which registry it served: it may ignore `ns`."""
+    ABORTED = "aborted"
+    """The client went away."""
+
+
+_MARKERS = {
+    Kind.WRONG_NAMESPACE: ":x:",
+    Kind.WRONG_DIGEST: ":x:",
+    Kind.WRONG_SIZE: ":x:",
+    Kind.WRONG_MEDIA_TYPE: ":x:",
+    Kind.TRUNCATED: ":x:",
+    Kind.FAILED: ":x:",
+    Kind.UNSERVED: ":x:",
+    Kind.BLOCKED: ":no_entry:",
+    Kind.TOKEN_EXPIRED: ":lock:",
+    Kind.UNAUTHORIZED: ":lock:",
+    Kind.RATE_LIMITED: ":hourglass:",
+    Kind.REFUSED: ":exclamation:",
+    Kind.UNRESOLVED: ":grey_question:",
+    Kind.FELL_BACK: ":leftwards_arrow_with_hook:",
+    Kind.NAMESPACE_UNCONFIRMED: ":warning:",
 }
-"""The code of every warning and note, and what it means."""
+"""mitmproxy's marker for each kind, the one that matters most first; ABORTED marks nothing."""
 
-
-class Severity(enum.Enum):
-    """An error keeps the configuration from loading, a warning is for `--strict`, a note is for information."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
+_ORDER = {kind: place for place, kind in enumerate(_MARKERS)}
+_QUIET = frozenset({Kind.FELL_BACK, Kind.BLOCKED, Kind.UNSERVED, Kind.ABORTED})
+"""Who decides these logs them already, or nobody needs to act."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem and its severity."""
+    """One thing found, in a sentence for people."""
 
-    severity: Severity
-    problem: Problem
+    kind: Kind
+    text: str
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it is worth a line of its own in the log."""
+        return self.kind not in _QUIET
 
     def __str__(self) -> str:
-        problem = self.problem
-        text = problem.message + (f"; {problem.hint}" if problem.hint else "")
-        return f"{problem.place}: {self.severity.value}: {text} [{problem.code}]"
-
-    def as_object(self) -> dict[str, Any]:
-        """The finding as JSON has it."""
-        problem = self.problem
-        return {
-            "file": str(problem.path),
-            "line": problem.line,
-            "severity": self.severity.value,
-            "code": problem.code,
-            "message": problem.message,
-            "hint": problem.hint or None,
-        }
+        return f"{self.kind.value}: {self.text}"
 
 
-def about(registry: Registry, code: str, message: str, hint: str = "", endpoint: Endpoint | None = None) -> Problem:
-    """A problem with an entry, or with one of its endpoints."""
-    origin = registry.origin_of(endpoint) if endpoint is not None else registry.origin
-    return Problem(origin.path, origin.line, message, code, hint)
+def marker_for(findings: Iterable[Finding]) -> str:
+    """mitmproxy's marker for the finding that matters most; '' where none marks the flow."""
+    kinds = [finding.kind for finding in findings if finding.kind in _ORDER]
+    return _MARKERS[min(kinds, key=_ORDER.__getitem__)] if kinds else ""
+
+
+def finding_in(text: str) -> Finding | None:
+    """The finding whose text (`str`) is given, as a flow keeps it; None where it is none. Never raises."""
+    name, _, rest = text.partition(": ")
+    try:
+        return Finding(Kind(name), rest)
+    except ValueError:
+        return None

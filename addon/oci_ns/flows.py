@@ -5,32 +5,31 @@ Knows mitmproxy's flows, and which header fields lead a client back; decides not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mitmproxy import ctx, http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from oci_ns import record
 from oci_ns.decision import Action, Decision, Source, url_of
 from oci_ns.distribution import Operation, namespaces_in
 from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting
+from oci_ns.reference import registry_name
+from oci_ns.spec_error import SpecError
 from oci_ns.way_back import WayBack
-
-METADATA = "ns_inject"
-"""The key in `flow.metadata`: a dictionary of `addressed` and `upstream` (URLs), `namespace`, `source`, `operation`."""
 
 _REFERENCES = ("Location", "Link", "WWW-Authenticate")
 
 
 def is_decided(flow: http.HTTPFlow) -> bool:
     """Whether this is a replay of what a decision made, which must not be decided again."""
-    remembered = flow.metadata.get(METADATA)
-    return isinstance(remembered, dict) and remembered.get("upstream") == flow.request.url
+    return flow.metadata.get(record.UPSTREAM) == flow.request.url
 
 
 def operation_of(flow: http.HTTPFlow) -> str | None:
     """The value of the decided operation; None where nothing was decided."""
-    remembered = flow.metadata.get(METADATA)
-    return remembered.get("operation") if isinstance(remembered, dict) else None
+    operation = flow.metadata.get(record.OPERATION)
+    return operation if isinstance(operation, str) else None
 
 
 def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
@@ -58,15 +57,28 @@ def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, in
     request.path = decision.target
 
 
-def remember(flow: http.HTTPFlow, decision: Decision, addressed: str) -> None:
-    """Note in the flow what was decided about a request for the URL `addressed`."""
-    flow.metadata[METADATA] = {
-        "addressed": addressed,
-        "upstream": flow.request.url if decision.error is None else None,
-        "namespace": decision.namespace,
-        "source": decision.source.value if decision.source is not None else None,
-        "operation": decision.operation.value if decision.operation is not None else None,
-    }
+def remember(flow: http.HTTPFlow, decision: Decision, origin: Origin, passed_over: Iterable[object]) -> None:
+    """Note in the flow what was decided about the request, and which endpoints were passed over."""
+    scheme, host, port = origin.addressed
+    addressed = url_of(scheme, host, port, origin.target)
+    noted = record.record_of(decision, addressed, origin.target, registry_name(scheme, host, port))
+    if decision.error is None:
+        noted.upstream = flow.request.url
+    noted.passed_over = [str(each) for each in passed_over]
+    record.write(noted, flow.metadata)
+
+
+def remember_outcome(
+    flow: http.HTTPFlow, endpoint: str, passed_over: Iterable[object], error: SpecError | None
+) -> None:
+    """Note that another endpoint served the request after all, or, with `error`, that none did."""
+    noted = record.read(flow.metadata)
+    if noted is None:
+        return
+    noted.endpoint = endpoint
+    noted.passed_over = [str(each) for each in passed_over]
+    noted.error = f"{error.status} {error.code}: {error.message}" if error is not None else ""
+    record.write(noted, flow.metadata)
 
 
 def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision, origin: Origin) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
@@ -19,12 +19,12 @@ from oci_ns.decision import Action, Decision, url_of
 from oci_ns.distribution import Operation
 from oci_ns.exchanges import Origin, answer_of, error_response, has_body, origin_of, redirect, response_of
 from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
-from oci_ns.flows import apply, for_the_client, is_decided, operation_of, remember
+from oci_ns.flows import apply, for_the_client, is_decided, operation_of, remember, remember_outcome
 from oci_ns.log_line import decision_line, printable
 from oci_ns.options import Blobs
 from oci_ns.pull_access import PullAccess
 from oci_ns.routes import RouteTable
-from oci_ns.selection import NoEndpointError, Selected, Selection, is_passed_over, rejection_of
+from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over, rejection_of
 from oci_ns.spec_error import SpecError
 from oci_ns.token_scope import with_scopes_moved
 
@@ -72,7 +72,7 @@ class Forwarding:
                 request.path = with_scopes_moved(request.path, moved)
             return None
         origin = origin_of(request, (request.scheme, host, port))
-        if decision.subject is not None:
+        if decision.pull:
             settled = self.selection.settled(decision)
             if settled is None or self.credentials.access(settled.sent, origin.outgoing) is not None:
                 return self._select(flow, origin, decision, settled)
@@ -115,11 +115,12 @@ class Forwarding:
         """Shape the flow as decided."""
         chosen = selected.decision if selected is not None else decision
         sent = selected.sent if selected is not None else decision
+        rejections = selected.rejections if selected is not None else ()
         addressed = url_of(*origin.addressed, origin.target)
-        _log_rejections(decision, selected)
+        _log_rejections(decision, rejections)
         logger.info("%s", decision_line(origin.method, addressed, sent))
         apply(flow, sent, origin.addressed)
-        remember(flow, sent, addressed)
+        remember(flow, sent, origin, rejections)
         if flow.response is not None:
             return
         if selected is not None and selected.answer is not None:
@@ -155,7 +156,7 @@ class Forwarding:
             _hide(flow, carried)
             if response.status_code != 401 or carried.access is None:
                 for_the_client(flow, response, carried.sent, carried.origin)
-            if carried.decision.subject is not None:
+            if carried.decision.pull:
                 self.selection.answered(carried.decision, carried.chosen, response.status_code)
         if operation_of(flow) == Operation.BLOB.value:
             response.stream = response.stream or response.status_code in _STREAMED_STATUS
@@ -164,7 +165,7 @@ class Forwarding:
         """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
         carried = self._carried.pop(flow, None)
         response = flow.response
-        if carried is None or carried.decision.subject is None or response is None or has_body(flow.request):
+        if carried is None or not carried.decision.pull or response is None or has_body(flow.request):
             return None
         operation = carried.decision.operation
         if response.status_code == 401 and carried.access is not None:
@@ -199,10 +200,13 @@ class Forwarding:
         try:
             selected = await self.selection.after(carried.decision, failed, origin.outgoing)
         except NoEndpointError as error:
+            remember_outcome(flow, "", error.rejections, error.spec_error)
             flow.response = error_response(error.spec_error, origin.method)
             logger.warning("%s", printable(error.spec_error.message))
             return
-        _log_rejections(carried.decision, replace(selected, rejections=(failed, *selected.rejections)))
+        rejections = (failed, *selected.rejections)
+        _log_rejections(carried.decision, rejections)
+        remember_outcome(flow, selected.sent.place, rejections, None)
         if selected.answer is not None:
             _answer(flow, selected.sent, origin, selected.answer)
 
@@ -211,7 +215,7 @@ class Forwarding:
         carried = self._carried.pop(flow, None)
         if carried is not None:
             _hide(flow, carried)
-            if carried.decision.subject is not None:
+            if carried.decision.pull:
                 self.selection.failed(carried.decision, carried.chosen)
 
 
@@ -230,6 +234,6 @@ def _refused(decision: Decision, error: SpecError) -> Decision:
     return replace(decision, action=Action.BLOCK, namespace=None, error=error, alternatives=())
 
 
-def _log_rejections(decision: Decision, selected: Selected | None) -> None:
-    for rejection in selected.rejections if selected is not None else ():
+def _log_rejections(decision: Decision, rejections: Iterable[Rejection]) -> None:
+    for rejection in rejections:
         logger.warning("%s: passed over %s", printable(str(decision.subject)), printable(str(rejection)))

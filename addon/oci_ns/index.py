@@ -17,11 +17,15 @@ from oci_ns.registries_conf import Endpoint, Registry
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A route that a source registry and repository lead to. `strip`: how much of the repository its prefix covers."""
+    """A route that a source registry and repository lead to. `strip`: how much of the repository its prefix covers.
+
+    `named`: how much of it, slash included, only names the source registry (`quay.io/` before the repository proper).
+    """
 
     route: Route
     source_host: str
     strip: int
+    named: int = 0
 
 
 _Addresses = set[tuple[str, int]]
@@ -98,6 +102,10 @@ class RouteIndex:
     def disputed_addresses(self) -> list[str]:
         """Each host:port where some endpoints are insecure and others are not."""
         return sorted(f"{host}:{port}" for host, port in self._insecure & self._verified)
+
+    def is_source(self, name: str) -> bool:
+        """Whether `name` is the host[:port] of a prefix (of a wildcard: `*.example.com`)."""
+        return name in self._sources
 
     def is_endpoint(self, name: str) -> bool:
         """Whether `name` is the host[:port] of an endpoint that is a place of its own, not a source registry."""

@@ -18,15 +18,28 @@ from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint
 class Location:
     """All endpoints with the very same location.
 
-    `namespaces` maps each namespace sent there (`*`: any source's own) to the endpoint that says so first; `sources`
-    maps the host of each prefix, and each namespace, to the hop that serves it. `open_namespaces` are those of at
-    least one registry that is not blocked.
+    `path` is the location without its host. `namespaces` maps each namespace sent there (`*`: any source's own) to the
+    endpoint that says so first; `sources` maps the host of each prefix, and each namespace, to the hop that serves it.
+    `open_namespaces` are those of at least one registry that is not blocked. `prefixes` maps each namespace to what the
+    prefix says behind the host, '' where several say different things.
     """
 
-    depth: int
+    path: str
     namespaces: dict[str, Endpoint] = field(default_factory=dict)
     sources: dict[str, Hop] = field(default_factory=dict)
     open_namespaces: set[str | None] = field(default_factory=set)
+    prefixes: dict[str | None, str] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        """How many components the path has."""
+        return self.path.count("/") + 1 if self.path else 0
+
+    def repository(self, scope: str, namespace: str | None) -> str:
+        """What a repository under this location is called at its source registry, where that is told by `namespace`."""
+        rest = scope[len(self.path) + 1 :] if self.path else scope
+        prefix = self.prefixes.get(namespace, "")
+        return f"{prefix}/{rest}" if prefix and rest else prefix or rest
 
     @property
     def namespace(self) -> str | None:
@@ -64,8 +77,9 @@ class LocationIndex:
     def _add(self, route: Route, hop: Hop) -> None:
         self.registries.add(hop.registry)
         path = f"/{hop.path}" if hop.path else ""
-        depth = path.count("/")
-        place = self._locations.setdefault(f"{hop.registry}{path}{hop.reference}", Location(depth))
+        place = self._locations.setdefault(f"{hop.registry}{path}{hop.reference}", Location(hop.path))
+        if place.prefixes.setdefault(hop.namespace, route.prefix.path) != route.prefix.path:
+            place.prefixes[hop.namespace] = ""
         place.sources.setdefault(route.prefix.registry, hop)
         if hop.namespace is not None:
             place.namespaces.setdefault(hop.namespace, hop.endpoint)

@@ -28,6 +28,9 @@ MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
+_SIZE_MAX = 2**63 - 1
+"""In bytes: a size is an int64 ("Content Descriptors")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -43,7 +46,10 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A reference to content (image-spec, "Content Descriptors"). `size` is in bytes; None where it is not said."""
+    """A reference to content (image-spec, "Content Descriptors"). `size` is in bytes; None where it is not said.
+
+    `urls` are other places to fetch it from, foreign layers' own among them.
+    """
 
     media_type: str
     digest: str
@@ -51,6 +57,7 @@ class Descriptor:
     platform: Platform | None = None
     annotations: dict[str, str] = field(default_factory=dict)
     artifact_type: str = ""
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +200,15 @@ def _descriptor(value: object) -> Descriptor | None:
         return None
     size = value.get("size")
     platform = value.get("platform")
+    urls = value.get("urls")
     return Descriptor(
         media_type=_text(value, "mediaType"),
         digest=_text(value, "digest"),
-        size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
+        size=size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= _SIZE_MAX else None,
         platform=_platform(platform) if isinstance(platform, dict) else None,
         annotations=_annotations(value),
         artifact_type=_text(value, "artifactType"),
+        urls=tuple(each for each in urls if isinstance(each, str)) if isinstance(urls, list) else (),
     )
 
 

@@ -21,6 +21,7 @@ TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_remem
 CERTIFICATE_OPTIONS = frozenset({"ns_certs_d"})
 LOGIN_OPTIONS = frozenset({"ns_authfile"})
 BLOB_OPTIONS = frozenset({"ns_blobs"})
+ACCOUNT_OPTIONS = frozenset({"ns_log_json", "ns_metrics"})
 POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
 
 
@@ -126,6 +127,38 @@ def declare(loader: Loader) -> None:
         60,
         "Seconds for which the endpoint that served a repository is used without trying those before it again.",
     )
+    loader.add_option(
+        "ns_verify_blobs",
+        bool,
+        False,
+        "Make the digest of each blob as it passes, and report one that is not what its digest says. Clients do this "
+        "themselves; it is for finding out who spoils the bytes. Costs about a second of processor time per GiB.",
+    )
+    loader.add_option(
+        "ns_log_json",
+        str,
+        "",
+        "A file to append one JSON object per line to, for each decision, finding and pull; '-' is standard output "
+        "(with --quiet, nothing else is written there). A file that is renamed (logrotate) is opened anew.",
+    )
+    loader.add_option(
+        "ns_metrics",
+        str,
+        "",
+        "host:port to serve metrics for Prometheus at, 127.0.0.1:9410 for example. Needs prometheus-client. Whoever "
+        "reaches it sees the names of registries and endpoints, no images.",
+    )
+
+
+def listen_address(name: str, text: str) -> tuple[str, int]:
+    """Host and port of an option `host:port` (IPv6 in brackets); port 0 is any free one.
+
+    Raises ValueError, with the reason, where the text is not one.
+    """
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{name} must be host:port, 127.0.0.1:9410 for example, not {text!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def policy_of(options: Options) -> Policy:

@@ -14,7 +14,6 @@ from oci_ns.distribution import Moved, Operation
 from oci_ns.hops import Hop, Route, hop_of
 from oci_ns.index import Found
 from oci_ns.pull_sources import admitted_mirrors
-from oci_ns.reference import canonical_registry
 from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.request import Request
 from oci_ns.spec_error import SpecError
@@ -24,7 +23,7 @@ def pull(request: Request, source: Source, found: Found) -> Decision:
     """The first of the registry's endpoints that admits the reference, and the further ones as alternatives."""
     registry = found.route.registry
     if registry.blocked:
-        return blocked(request, source, found.source_host, found.route)
+        return blocked(request, source, request.subject(found.source_host, found.named), found.route)
     decisions = [
         decision
         for hop in _admitted(request, found.route)
@@ -38,10 +37,10 @@ def pull(request: Request, source: Source, found: Found) -> Decision:
     if not decisions:
         message = f"no location of prefix {registry.prefix} can serve {found.source_host}/{request.target.scope}"
         error = SpecError(404, "NAME_UNKNOWN", message, str(registry.origin))
-        return request.block(source, error, route=found.route)
-    subject = Subject(found.source_host, request.target.scope, request.target.suffix)
+        subject = request.subject(found.source_host, found.named)
+        return request.block(source, error, route=found.route, subject=subject)
     first, *others = decisions
-    return replace(first, subject=subject, alternatives=tuple(others))
+    return replace(first, pull=True, alternatives=tuple(others))
 
 
 def _admitted(request: Request, route: Route) -> Iterator[Hop]:
@@ -66,7 +65,8 @@ def _to_primary(request: Request, source: Source, found: Found) -> Decision | No
     primary = route.registry.primary
     itself = route.primary_is_source and request.addressed == found.source_host and primary.namespace is None
     if itself and not (primary.plain_http and request.scheme != "http"):
-        return replace(request.keep(source, None, request.own_target, route), endpoint=primary)
+        subject = request.subject(found.source_host, found.named)
+        return replace(request.keep(source, None, request.own_target, route, subject), endpoint=primary)
     hop = route.primary
     if not primary.location:
         hop = hop_of(replace(primary, location=found.source_host), found.source_host)
@@ -105,20 +105,18 @@ def send(request: Request, source: Source, found: Found, hop: Hop) -> Decision |
         registry=found.route.registry,
         operation=target.operation,
         moved=moved,
+        subject=request.subject(found.source_host, found.named),
     )
 
 
-def as_pull(request: Request, kept: Decision, endpoint: Endpoint, source_host: str) -> Decision:
+def as_pull(request: Request, kept: Decision, endpoint: Endpoint) -> Decision:
     """A request that stays at the endpoint it addressed; a pull is one from there, with no alternatives."""
-    if not request.pull:
-        return kept
-    subject = Subject(canonical_registry(source_host), request.target.scope, request.target.suffix)
-    return replace(kept, endpoint=endpoint, subject=subject)
+    return replace(kept, endpoint=endpoint, pull=True) if request.pull else kept
 
 
-def blocked(request: Request, source: Source, source_host: str, route: Route | None = None) -> Decision:
-    """The refusal of a pull, naming the rule: the prefix of `route`, else the address that stands for `source_host`."""
-    rule = f"prefix {route.registry.prefix}" if route is not None else f"{request.addressed} for {source_host}"
+def blocked(request: Request, source: Source, subject: Subject, route: Route | None = None) -> Decision:
+    """The refusal of a pull, naming the rule: the prefix of `route`, else the address that stands for the registry."""
+    rule = f"prefix {route.registry.prefix}" if route is not None else f"{request.addressed} for {subject.registry}"
     origin = str(route.registry.origin) if route is not None else None
     error = SpecError(403, "DENIED", f"pulling is blocked by registries.conf: {rule}", origin)
-    return request.block(source, error, route=route)
+    return request.block(source, error, route=route, subject=subject)

@@ -85,12 +85,14 @@ class Reloader:
         self,
         use: Callable[[RouteIndex], None],
         *,
+        failed: Callable[[], None] = lambda: None,
         interval: float = POLL_SECONDS,
         look: Callable[[Sources], Fingerprint] = fingerprint_of,
         read: Callable[[Sources], Loaded] | None = None,
     ) -> None:
-        """`interval` is in seconds."""
+        """`failed` is called where changed files do not load. `interval` is in seconds."""
         self._use = use
+        self._failed = failed
         self._interval = interval
         self._look = look
         self._read = read or load_index
@@ -203,6 +205,7 @@ class Reloader:
             return
         self._last = result
         if isinstance(result, Exception):
+            self._failed()
             unforeseen = None if isinstance(result, ConfigurationError | OSError) else result
             logger.error("%s; what was loaded before stays in use", result, exc_info=unforeseen)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oci_ns.decision import Action, Decision, Source
+from oci_ns.decision import Action, Decision, Source, Subject
 from oci_ns.distribution import Target, join, namespaces_in, without_namespace
 from oci_ns.hops import Route
 from oci_ns.spec_error import SpecError
@@ -39,8 +39,20 @@ class Request:
             return self.text
         return join(self.target.path, without_namespace(self.target.query))
 
+    def subject(self, source_host: str, named: int = 0) -> Subject:
+        """What the request is about where its source registry is `source_host` (a name in normal form).
+
+        The repository's first `named` characters are that registry's name, not the repository's.
+        """
+        return Subject(source_host, self.target.scope[named:], self.target.suffix)
+
     def keep(
-        self, source: Source | None, namespace: str | None, target: str | None = None, route: Route | None = None
+        self,
+        source: Source | None,
+        namespace: str | None,
+        target: str | None = None,
+        route: Route | None = None,
+        subject: Subject | None = None,
     ) -> Decision:
         """Send the request where it was addressed, as `target` (default: unchanged)."""
         unchanged = target is None or target == self.text
@@ -54,10 +66,16 @@ class Request:
             target=self.text if target is None else target,
             registry=route.registry if route is not None else None,
             operation=self.target.operation,
+            subject=subject,
         )
 
     def block(
-        self, source: Source | None, error: SpecError, namespace: str | None = None, route: Route | None = None
+        self,
+        source: Source | None,
+        error: SpecError,
+        namespace: str | None = None,
+        route: Route | None = None,
+        subject: Subject | None = None,
     ) -> Decision:
         """Answer the request with an error."""
         return Decision(
@@ -71,4 +89,5 @@ class Request:
             registry=route.registry if route is not None else None,
             operation=self.target.operation,
             error=error,
+            subject=subject,
         )

@@ -11,7 +11,7 @@ import functools
 from dataclasses import replace
 from urllib.parse import quote
 
-from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Unresolved
+from oci_ns.decision import Action, ClientNamespace, Decision, Policy, Source, Subject, Unresolved
 from oci_ns.distribution import (
     Operation,
     join,
@@ -112,7 +112,8 @@ class RouteTable:
         if found is not None:
             if request.addressed == source_host:
                 if not request.pull:
-                    return request.keep(Source.QUERY, namespace, self._one_namespace(request), found.route)
+                    kept = self._one_namespace(request)
+                    return request.keep(Source.QUERY, namespace, kept, found.route, request.subject(source_host))
                 return pull(request, Source.QUERY, found)
             if any(hop.registry == request.addressed for hop in found.route.proxies):
                 return self._at_endpoint(request, Source.QUERY, found)
@@ -120,8 +121,10 @@ class RouteTable:
             return in_place
         if self.policy.client_namespace is ClientNamespace.REJECT:
             message = f"ns={namespace} is not configured for {request.addressed} (ns_client_namespace=reject)"
-            return request.block(Source.QUERY, SpecError(403, "DENIED", message), namespace)
-        return request.keep(Source.QUERY, namespace, self._one_namespace(request))
+            error = SpecError(403, "DENIED", message)
+            return request.block(Source.QUERY, error, namespace, subject=request.subject(source_host))
+        kept = self._one_namespace(request)
+        return request.keep(Source.QUERY, namespace, kept, subject=request.subject(source_host))
 
     @staticmethod
     def _one_namespace(request: Request) -> str:
@@ -129,11 +132,12 @@ class RouteTable:
 
     def _in_place(self, request: Request, place: Location, hop: Hop, source_host: str) -> Decision:
         """The repository already lies under the location of the source registry's endpoint: the path stays."""
+        subject = _subject_under(request, place, hop.namespace, source_host)
         if request.pull and hop.namespace not in place.open_namespaces:
-            return blocked(request, Source.QUERY, source_host)
+            return blocked(request, Source.QUERY, subject)
         namespace, _ = hop.namespace_for(source_host)
         target = hop.with_namespace(request.target.path, request.target.query, source_host)
-        return as_pull(request, request.keep(Source.QUERY, namespace, target), hop.endpoint, source_host)
+        return as_pull(request, request.keep(Source.QUERY, namespace, target, subject=subject), hop.endpoint)
 
     def _by_host(self, request: Request) -> Decision | None:
         """The addressed host is a source registry: pulls go to its endpoints, the rest stays with it."""
@@ -141,7 +145,8 @@ class RouteTable:
         if found is None:
             return None
         if not request.pull:
-            return request.keep(Source.HOST, None, request.own_target, found.route)
+            subject = request.subject(found.source_host)
+            return request.keep(Source.HOST, None, request.own_target, found.route, subject)
         return pull(request, Source.HOST, found)
 
     def _by_location_or_path(self, request: Request) -> Decision | None:
@@ -158,10 +163,12 @@ class RouteTable:
         namespace = place.namespace if place is not None else None
         if place is None or namespace is None:
             return None
+        subject = _subject_under(request, place, namespace, canonical_registry(namespace))
         if request.pull and namespace not in place.open_namespaces:
-            return blocked(request, Source.LOCATION, namespace)
-        kept = request.keep(Source.LOCATION, namespace, join(target.path, with_namespace(target.query, namespace)))
-        return as_pull(request, kept, place.namespaces[namespace], namespace)
+            return blocked(request, Source.LOCATION, subject)
+        there = join(target.path, with_namespace(target.query, namespace))
+        kept = request.keep(Source.LOCATION, namespace, there, subject=subject)
+        return as_pull(request, kept, place.namespaces[namespace])
 
     def _by_path(self, request: Request) -> Decision | None:
         first, slash, rest = request.target.scope.partition("/")
@@ -172,7 +179,7 @@ class RouteTable:
         if found is None or request.target.operation in (Operation.PING, Operation.CATALOG):
             return None
         strip = len(first) + (found.strip + 1 if found.strip else 0)
-        return self._at_endpoint(request, Source.PATH, Found(found.route, source_host, strip))
+        return self._at_endpoint(request, Source.PATH, Found(found.route, source_host, strip, len(first) + 1))
 
     def _by_default(self, request: Request) -> Decision | None:
         """`ns_default` speaks for every endpoint, by the endpoint's own form where it serves that registry."""
@@ -183,7 +190,9 @@ class RouteTable:
         found = self.index.find(canonical_registry(default), target.scope, target.suffix)
         if found is not None and any(hop.registry == request.addressed for hop in found.route.proxies):
             return self._at_endpoint(request, Source.DEFAULT, found)
-        return request.keep(Source.DEFAULT, default, join(target.path, with_namespace(target.query, default)))
+        there = join(target.path, with_namespace(target.query, default))
+        subject = request.subject(canonical_registry(default))
+        return request.keep(Source.DEFAULT, default, there, subject=subject)
 
     def _unresolved(self, request: Request) -> Decision:
         if self.policy.unresolved is Unresolved.REJECT:
@@ -206,7 +215,8 @@ class RouteTable:
                 decision = send(request, source, found, hop)
                 if decision is not None:
                     return self._with_mount(request, decision)
-        return request.keep(source, None, request.own_target, found.route)
+        subject = request.subject(found.source_host, found.named)
+        return request.keep(source, None, request.own_target, found.route, subject)
 
     def _with_mount(self, request: Request, decision: Decision) -> Decision:
         """An upload with the repository to mount from as the endpoint calls it."""
@@ -224,3 +234,9 @@ class RouteTable:
             return None
         there = parse(decision.target)
         return there.scope if there is not None and there.operation is Operation.UPLOAD else None
+
+
+def _subject_under(request: Request, place: Location, namespace: str | None, source_host: str) -> Subject:
+    """What a request under an endpoint's location is about."""
+    target = request.target
+    return Subject(source_host, place.repository(target.scope, namespace), target.suffix)

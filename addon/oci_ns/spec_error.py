@@ -28,11 +28,25 @@ _MESSAGE_MAX = 200
 
 def message_in(body: bytes) -> str:
     """The message of the first error in a response's body, on one line; '' where there is none. Never raises."""
+    return _first(body)[1]
+
+
+def first_error(body: bytes) -> str:
+    """The first error in a response's body as `CODE: message`, on one line; '' where there is none. Never raises."""
+    code, message = _first(body)
+    return f"{code}: {message}" if code and message else code or message
+
+
+def _first(body: bytes) -> tuple[str, str]:
     try:
-        message = json.loads(body)["errors"][0]["message"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        error = json.loads(body)["errors"][0]
+        return _line(error.get("code")), _line(error.get("message"))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return "", ""
+
+
+def _line(text: object) -> str:
+    if not isinstance(text, str):
         return ""
-    if not isinstance(message, str):
-        return ""
-    line = " ".join(message.split())
+    line = " ".join(text.split())
     return line if len(line) <= _MESSAGE_MAX else f"{line[:_MESSAGE_MAX]}…"

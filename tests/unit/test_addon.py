@@ -14,9 +14,9 @@ from mitmproxy import exceptions, flow, http
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons, tflow, tutils
 
+from oci_ns import record
 from oci_ns.addon import NsInject
 from oci_ns.fetch import Answer, NotAuthorizedError, Outgoing
-from oci_ns.flows import METADATA
 from oci_ns.pull_access import PullAccess, Site
 from tests.unit.test_distribution import SHA
 
@@ -98,13 +98,21 @@ def test_a_rerouted_request_names_the_endpoint(addon: NsInject) -> None:
     requestheaders(addon, sent)
     assert sent.request.url == "http://proxy.example.com:5000/v2/quay/coreos/etcd/manifests/v3?x=%2F&ns=quay.io"
     assert sent.request.headers["Host"] == "proxy.example.com:5000"
-    assert sent.metadata[METADATA] == {
-        "addressed": "https://quay.io/v2/coreos/etcd/manifests/v3?x=%2F",
-        "upstream": sent.request.url,
-        "namespace": "quay.io",
-        "source": "host",
-        "operation": "manifest",
-    }
+    assert record.read(sent.metadata) == record.Record(
+        operation="manifest",
+        action="rewrite",
+        addressed="https://quay.io/v2/coreos/etcd/manifests/v3?x=%2F",
+        upstream=sent.request.url,
+        image="quay.io/coreos/etcd:v3",
+        registry="quay.io",
+        repository="coreos/etcd",
+        reference=":v3",
+        namespace="quay.io",
+        source="host",
+        endpoint="proxy.example.com:5000/quay",
+        entry=sent.metadata["ns_entry"],
+    )
+    assert sent.metadata["ns_entry"].startswith("prefix quay.io, ")
 
 
 def test_over_http_2_the_authority_names_the_endpoint(addon: NsInject) -> None:

@@ -16,7 +16,7 @@ from oci_ns.check import findings
 from oci_ns.check_text import show_findings
 from oci_ns.cli import main
 from oci_ns.conf_files import Sources, load
-from oci_ns.findings import CODES, Finding
+from oci_ns.conf_findings import CODES, Finding
 from oci_ns.index import RouteIndex
 from tests.unit.test_routes import registry
 

@@ -12,12 +12,20 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"} | {
+    "accounting",
+    "commands",
     "completion",
+    "flow_file",
+    "observed",
+    "observer",
     "upstream_tls",
+    "views",
 }
-KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_shared", "completion"}
-KNOW_RICH = {"check_text", "explain_text", "terminal"}
-ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}}
+KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_shared", "completion"}
+KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
+ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
+    "metrics": {"prometheus_client"},
+}
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oci_ns.conf_files import parse_text
-from oci_ns.explain import image_object, url_object
+from oci_ns.explain import decide_url, image_object, url_object
 from oci_ns.index import RouteIndex
 from oci_ns.options import policy_of
 from oci_ns.routes import RouteTable
@@ -316,3 +316,35 @@ def test_a_lookup_costs_the_same_for_ten_and_for_a_hundred_thousand_registries()
         return counted
 
     assert lookups(10) == lookups(2000) <= 8
+
+
+GHCR_ORG = registry("ghcr.io/org", "proxy.example.com/gh/x ghcr.io")
+TWO_PREFIXES = registry("ghcr.io/a", "proxy.example.com/gh ghcr.io") + registry(
+    "ghcr.io/b", "proxy.example.com/gh ghcr.io"
+)
+SUBJECTS = [
+    (QUAY, "GET https://quay.io/v2/coreos/etcd/manifests/v3", "quay.io/coreos/etcd:v3"),
+    (QUAY, "PUT https://quay.io/v2/coreos/etcd/manifests/v3", "quay.io/coreos/etcd:v3"),
+    (QUAY, "GET https://proxy.example.com/v2/quay/coreos/etcd/manifests/v3", "quay.io/coreos/etcd:v3"),
+    (QUAY, "GET https://proxy.example.com/v2/quay/coreos/etcd/manifests/v3?ns=quay.io", "quay.io/coreos/etcd:v3"),
+    (QUAY, "GET https://proxy.example.com/v2/coreos/etcd/manifests/v3?ns=quay.io", "quay.io/coreos/etcd:v3"),
+    (QUAY, "GET https://proxy.example.com/v2/quay.io/coreos/etcd/manifests/v3", "quay.io/coreos/etcd:v3"),
+    (QUAY, "PUT https://proxy.example.com/v2/quay.io/coreos/etcd/manifests/v3", "quay.io/coreos/etcd:v3"),
+    (QUAY, "GET https://quay.io/v2/", "quay.io"),
+    (QUAY, "GET https://elsewhere.example.net/v2/a/manifests/v1?ns=gcr.io", "gcr.io/a:v1"),
+    (QUAY, "GET https://elsewhere.example.net/v2/a/manifests/v1", None),
+    (GHCR_ORG, "GET https://ghcr.io/v2/org/a/tags/list", "ghcr.io/org/a"),
+    (GHCR_ORG, f"GET https://proxy.example.com/v2/gh/x/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
+    (GHCR_ORG, f"GET https://proxy.example.com/v2/ghcr.io/org/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
+    (TWO_PREFIXES, "GET https://proxy.example.com/v2/gh/c/tags/list", "ghcr.io/c"),
+    (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
+    (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
+]
+
+
+@pytest.mark.parametrize(("text", "request_line", "subject"), SUBJECTS)
+def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_line: str, subject: str | None) -> None:
+    table = RouteTable(index_of(text))
+    method, _, url = request_line.partition(" ")
+    found = decide_url(table, method, url).subject
+    assert (str(found) if found is not None else None) == subject

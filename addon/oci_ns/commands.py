@@ -1,0 +1,105 @@
+"""The commands in mitmproxy's and mitmweb's console: `ns.explain`, `ns.routes`, `ns.pulls`, `ns.reload`.
+
+Knows mitmproxy's commands; what they print is made elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from mitmproxy import ctx, exceptions, flow, http
+from mitmproxy.addonmanager import Loader
+
+from oci_ns.annotation import SEPARATOR
+from oci_ns.bearer import token_in
+from oci_ns.explain import image_lines, is_url, trace_url, url_lines
+from oci_ns.observed import record_in, transfer_of
+from oci_ns.pull_text import HEADER, notes, pull_row
+from oci_ns.pulls import pulls_in
+from oci_ns.reference import parse_image
+from oci_ns.routes import RouteTable
+from oci_ns.table_text import rows
+from oci_ns.trace import trace_image, trace_lines
+from oci_ns.view_text import table
+from oci_ns.view_token import token_lines
+
+_NUMBERS = {HEADER.index(name) for name in ("layers", "bytes", "seconds")}
+
+
+class Deciding(Protocol):
+    """The addon that decides."""
+
+    table: RouteTable
+
+    def reload(self) -> None:
+        """Read the configuration again."""
+        ...
+
+
+class Commands:
+    """The commands, about what `addon` has loaded."""
+
+    def __init__(self, addon: Deciding) -> None:
+        self._addon = addon
+
+    def load(self, loader: Loader) -> None:
+        """Add the commands to mitmproxy."""
+        loader.add_command("ns.explain", self.explain)
+        loader.add_command("ns.routes", self.routes)
+        loader.add_command("ns.pulls", self.pulls)
+        loader.add_command("ns.reload", self.reload)
+
+    def explain(self, what: str = "@focus", method: str = "GET") -> Sequence[str]:
+        """Why a request is decided as it is: a flow (@focus, or a filter), a URL, or an image."""
+        try:
+            if is_url(what):
+                return self._url(method.upper(), what)
+            flows = self._flows(what) if what.startswith(("@", "~")) else None
+            if flows is not None:
+                return self._flow(flows)
+            return [*image_lines(self._addon.table.index, what), "", *self._image_trace(what)]
+        except ValueError as error:
+            raise exceptions.CommandError(str(error)) from error
+
+    def routes(self, text: str = "") -> Sequence[str]:
+        """The table in use: each endpoint, in order. With a text, those whose prefix or location contains it."""
+        return table(rows(self._addon.table.index.registries, text))
+
+    def pulls(self, flows: str = "@all") -> Sequence[str]:
+        """Pulls, not requests: one line for each image that a client pulled (@all, @shown, or a filter)."""
+        transfers = []
+        for each in self._flows(flows):
+            record = record_in(each) if isinstance(each, http.HTTPFlow) else None
+            if record is not None and isinstance(each, http.HTTPFlow):
+                transfers.append(transfer_of(each, record))
+        found = pulls_in(transfers)
+        lines = table([HEADER, *map(pull_row, found)], _NUMBERS) if found else ["no pulls"]
+        return [*lines, *(f"{pull.image}: {note}" for pull in found for note in notes(pull))]
+
+    def reload(self) -> str:
+        """Read registries.conf again, now, changed or not. The event log tells what came of it."""
+        self._addon.reload()
+        return "reading the configuration again: the event log tells what comes of it"
+
+    def _flows(self, spec: str) -> Sequence[flow.Flow]:
+        found: Sequence[flow.Flow] = ctx.master.commands.call_strings("view.flows.resolve", [spec])
+        return found
+
+    def _flow(self, flows: Sequence[flow.Flow]) -> list[str]:
+        first = next((each for each in flows if isinstance(each, http.HTTPFlow)), None)
+        record = record_in(first) if first is not None else None
+        if first is None or record is None:
+            raise ValueError("no registry request is selected: choose one below /v2, or name a URL or an image")
+        lines = first.comment.split(SEPARATOR) if first.comment else []
+        token = token_in(first.request.headers.get("Authorization"))
+        if token:
+            lines += ["", *token_lines(token, first.request.timestamp_start)]
+        return [*lines, "", *self._url(first.request.method, record.addressed)]
+
+    def _url(self, method: str, url: str) -> list[str]:
+        lines = url_lines(self._addon.table, method, url)
+        return [*lines, "", *trace_lines(trace_url(self._addon.table, method, url))]
+
+    def _image_trace(self, what: str) -> list[str]:
+        return trace_lines(trace_image(self._addon.table.index, parse_image(what)))

@@ -1,0 +1,96 @@
+"""A flow as a transfer: what mitmproxy has of a request and its answer, in the addon's own words.
+
+Knows mitmproxy's flows, live ones and saved ones; judges nothing.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from oci_ns import record as records
+from oci_ns.answer_check import Answered
+from oci_ns.distribution import Operation
+from oci_ns.findings import Finding
+from oci_ns.meter import DOCUMENT_MAX
+from oci_ns.record import Record
+from oci_ns.transfer import Transfer
+
+_MANIFEST = Operation.MANIFEST.value
+_BODY_MAX = 8 * 1024 * 1024
+"""In bytes: a manifest longer than this is not looked into (distribution-spec, "Pushing Manifests": 4 MiB at least)."""
+
+
+def record_in(flow: http.HTTPFlow) -> Record | None:
+    """What is known of the flow's request; where ns-inject never saw it, what its URL says. None for other traffic."""
+    found = records.read(flow.metadata)
+    if found is not None:
+        return found
+    request = flow.request
+    return records.foreign_record(request.pretty_url, request.path, request.pretty_host)
+
+
+def transfer_of(flow: http.HTTPFlow, record: Record, findings: tuple[Finding, ...] = ()) -> Transfer:
+    """The flow's request, and its answer as far as it has come."""
+    request, response = flow.request, flow.response
+    peer = flow.client_conn.peername
+    transfer = Transfer(
+        client=peer[0] if peer else "",
+        agent=request.headers.get("User-Agent", ""),
+        method=request.method,
+        record=record,
+        begun=request.timestamp_start,
+        ended=flow.error.timestamp if flow.error is not None else None,
+        error=flow.error.msg if flow.error is not None else "",
+        findings=findings,
+    )
+    if response is None:
+        return transfer
+    return Transfer(
+        client=transfer.client,
+        agent=transfer.agent,
+        method=transfer.method,
+        record=record,
+        begun=transfer.begun,
+        status=response.status_code,
+        headed=response.timestamp_start,
+        ended=transfer.ended or response.timestamp_end,
+        received=_received(record, response, request.method),
+        body=_document(record, response),
+        digest=response.headers.get("Docker-Content-Digest", ""),
+        error=transfer.error,
+        challenged=response.status_code == 401 and "Authorization" not in request.headers,
+        findings=findings,
+    )
+
+
+def answered(flow: http.HTTPFlow, record: Record, response: http.Response) -> Answered:
+    """The answer as it is checked."""
+    return Answered(
+        method=flow.request.method,
+        status=response.status_code,
+        header=response.headers.get,
+        request_header=flow.request.headers.get,
+        body=_document(record, response),
+        now=flow.request.timestamp_start,
+    )
+
+
+def _received(record: Record, response: http.Response, method: str) -> int:
+    if record.received is not None or record.error:
+        return record.received or 0
+    if response.raw_content is not None:
+        return len(response.raw_content)
+    told = response.headers.get("Content-Length", "")
+    return int(told) if method != "HEAD" and response.status_code in (200, 206) and told.isdecimal() else 0
+
+
+def _document(record: Record, response: http.Response) -> bytes | None:
+    """The body, decoded, where it is one that somebody may look into."""
+    raw = response.raw_content
+    most = _BODY_MAX if record.operation == _MANIFEST else DOCUMENT_MAX
+    if raw is None or len(raw) > most or not raw:
+        return None
+    if "Content-Encoding" not in response.headers:
+        return raw
+    decoded = response.get_content(strict=False)
+    return decoded if decoded is not None and len(decoded) <= most else None

@@ -1,0 +1,204 @@
+"""Watches registry traffic go by: annotates flows, checks answers, groups pulls, and tells those who keep account.
+
+A mitmproxy addon of its own, behind the one that decides. It changes nothing that a client or an endpoint gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from mitmproxy import ctx, http
+
+from oci_ns import record as records
+from oci_ns.annotation import comment_on
+from oci_ns.answer_check import check, decided
+from oci_ns.distribution import Operation
+from oci_ns.findings import Finding, Kind, marker_for
+from oci_ns.log_line import printable
+from oci_ns.meter import Meter
+from oci_ns.observed import answered, transfer_of
+from oci_ns.pull import Pull
+from oci_ns.pull_text import pull_line
+from oci_ns.pulls import Pulls
+from oci_ns.record import Record
+from oci_ns.transfer import Transfer
+
+logger = logging.getLogger(__name__)
+
+_BLOB = Operation.BLOB.value
+_TICK_SECONDS = 0.5
+_NOTED_MAX = 10_000
+_ONCE = frozenset({Kind.NAMESPACE_UNCONFIRMED, Kind.UNRESOLVED})
+_CLIENT_GONE = "Client disconnected."
+"""mitmproxy's own words where it was not the endpoint that ended the connection."""
+
+
+class Account(Protocol):
+    """Whoever keeps account of what goes by."""
+
+    def decided(self, transfer: Transfer) -> None:
+        """A request was decided about; there is no answer yet."""
+        ...
+
+    def answered(self, transfer: Transfer) -> None:
+        """A request has its answer, or will have none."""
+        ...
+
+    def pulled(self, pull: Pull) -> None:
+        """A pull is over."""
+        ...
+
+
+@dataclass(slots=True)
+class _Watched:
+    record: Record
+    pull: Pull | None
+    findings: list[Finding]
+    meter: Meter | None = None
+
+
+@dataclass(eq=False)
+class Observer:
+    """Watches. `accounts` are told everything; `now` is in seconds since the epoch."""
+
+    accounts: Sequence[Account] = ()
+    now: Callable[[], float] = time.time
+    _pulls: Pulls = field(default_factory=Pulls)
+    _watched: WeakKeyDictionary[http.HTTPFlow, _Watched] = field(default_factory=WeakKeyDictionary)
+    _noted: set[tuple[Kind, str]] = field(default_factory=set)
+    _ticking: asyncio.Task[None] | None = None
+
+    def running(self) -> None:
+        """From here on pulls end by the clock, too."""
+        self._ticking = asyncio.get_running_loop().create_task(self._tick())
+
+    def done(self) -> None:
+        """Tell of the pulls that are not over: no more will come."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._tell(self._pulls.close())
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """See what was decided."""
+        record = records.read(flow.metadata) if flow.live else None
+        if record is None:
+            return
+        record.findings, record.received = [], None
+        transfer = transfer_of(flow, record)
+        watched = _Watched(record, self._pulls.begin(transfer), decided(record))
+        self._watched[flow] = watched
+        self._annotate(flow, watched)
+        self._log(record, watched.findings)
+        for account in self.accounts:
+            account.decided(transfer)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Measure a blob that is passed on as it comes."""
+        watched, response = self._watched.get(flow), flow.response
+        if watched is None or response is None or response.stream is not True or watched.record.operation != _BLOB:
+            return
+        whole = response.status_code == 200 and "Content-Encoding" not in response.headers
+        algorithm = watched.record.reference[1:].partition(":")[0] if ctx.options.ns_verify_blobs and whole else ""
+        watched.meter = Meter(algorithm)
+        response.stream = watched.meter
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """See the whole answer."""
+        watched, response = self._watched.pop(flow, None), flow.response
+        if watched is None or response is None:
+            return
+        self._reread(flow, watched)
+        meter = watched.meter
+        if meter is not None:
+            if response.raw_content is not None and not meter.length:
+                # Another addon has answered: its answer never passed by.
+                meter(response.raw_content)
+            watched.record.received = meter.length
+            if response.raw_content is None:
+                response.raw_content = meter.document
+        fresh = decided(watched.record)
+        if not watched.record.error:
+            seen = answered(flow, watched.record, response)
+            size = self._pulls.size_of(transfer_of(flow, watched.record)) if watched.record.operation == _BLOB else None
+            seen = replace(seen, expected_size=size, digest=meter.digest if meter is not None else None)
+            fresh += self._worth_noting(watched.record, check(watched.record, seen))
+        self._settle(flow, watched, fresh)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """See that the answer did not come, or not as a whole."""
+        watched = self._watched.pop(flow, None)
+        if watched is None or flow.error is None:
+            return
+        self._reread(flow, watched)
+        if watched.meter is not None:
+            watched.record.received = watched.meter.length
+        self._settle(flow, watched, [*decided(watched.record), _broken_off(flow, watched.record, flow.error.msg)])
+
+    def _reread(self, flow: http.HTTPFlow, watched: _Watched) -> None:
+        """Another endpoint may have served it in the meantime."""
+        watched.record = records.read(flow.metadata) or watched.record
+
+    def _settle(self, flow: http.HTTPFlow, watched: _Watched, findings: list[Finding]) -> None:
+        news = [finding for finding in findings if finding not in watched.findings]
+        watched.findings = findings
+        self._annotate(flow, watched)
+        self._log(watched.record, news)
+        transfer = transfer_of(flow, watched.record, tuple(findings))
+        for account in self.accounts:
+            account.answered(transfer)
+        if watched.pull is not None:
+            self._pulls.end(watched.pull, transfer)
+        self._tell(self._pulls.over(self.now()))
+
+    def _annotate(self, flow: http.HTTPFlow, watched: _Watched) -> None:
+        watched.record.findings = [str(finding) for finding in watched.findings]
+        records.write(watched.record, flow.metadata)
+        flow.comment = comment_on(watched.record, watched.findings)
+        flow.marked = marker_for(watched.findings)
+
+    def _worth_noting(self, record: Record, findings: Iterable[Finding]) -> list[Finding]:
+        """All but what was noted of the endpoint before."""
+        return [each for each in findings if each.kind is not Kind.NAMESPACE_UNCONFIRMED or self._is_new(each, record)]
+
+    def _is_new(self, finding: Finding, record: Record) -> bool:
+        noted = (finding.kind, record.endpoint)
+        if noted in self._noted:
+            return False
+        if len(self._noted) >= _NOTED_MAX:
+            self._noted.clear()
+        self._noted.add(noted)
+        return True
+
+    def _log(self, record: Record, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            if finding.is_news and (finding.kind is not Kind.UNRESOLVED or self._is_new(finding, record)):
+                logger.warning("%s: %s", printable(record.image), printable(str(finding)))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._tell(self._pulls.over(self.now()))
+
+    def _tell(self, over: Iterable[Pull]) -> None:
+        for pull in over:
+            log = logger.warning if pull.result == "failed" else logger.info
+            log("%s", printable(pull_line(pull)))
+            for account in self.accounts:
+                account.pulled(pull)
+
+
+def _broken_off(flow: http.HTTPFlow, record: Record, message: str) -> Finding:
+    received = record.received
+    if message == _CLIENT_GONE:
+        return Finding(Kind.ABORTED, "the client went away" + (f" after {received} bytes" if received else ""))
+    if flow.response is None:
+        return Finding(Kind.FAILED, f"{record.endpoint}: {message}")
+    length = flow.response.headers.get("Content-Length", "")
+    whole = f" of {length}" if length.isdecimal() else ""
+    return Finding(Kind.TRUNCATED, f"{record.endpoint}: {message} after {received or 0}{whole} bytes")
