@@ -204,7 +204,7 @@ LINES = [
     (
         docker(0),
         f"complete, {WHOLE[1:]}, linux/amd64, 2 layers, 1.2 kB in 0.90 s from proxy.example.com"
-         " [10.0.0.1 docker/20.10.24]",
+        " [10.0.0.1 docker/20.10.24]",
     ),
     (
         CASES["not there"].transfers,
