@@ -202,9 +202,8 @@ def test_open_pulls_are_bounded() -> None:
 
 LINES = [
     (
-        docker(0),
-        f"complete, {WHOLE[1:]}, linux/amd64, 2 layers, 1.2 kB in 0.90 s from proxy.example.com"
-        " [10.0.0.1 docker/20.10.24]",
+        docker(0, agent="docker/20 go/1"),
+        f"complete, {WHOLE[1:]}, linux/amd64, 2 layers, 1.2 kB in 0.90 s from proxy.example.com [10.0.0.1 docker/20]",
     ),
     (
         CASES["not there"].transfers,
