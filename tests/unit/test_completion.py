@@ -29,6 +29,7 @@ LINES = [
     (["explain", "--set", "ns_unresolved", "="], ["pass", "reject"]),
     (["explain", "--set", "ns_unresolved", "=", "re"], ["reject"]),
     (["explain", "--set", "ns_blobs", "=", "s"], ["stream"]),
+    (["explain", "--set", "ns_verify_blobs", "="], ["true", "false"]),
     (["explain", "--set", "ns_default", "=", "x"], []),
     (["explain", "-X", "p"], ["PUT", "POST", "PATCH"]),
     (["explain", "--registries-conf", "sys"], ["system"]),
