@@ -103,6 +103,7 @@ def test_each_decision_finding_and_pull_is_one_object_on_one_line(tmp_path: Path
         "seconds": 2.5,
         "endpoints": [],
         "passed_over": [],
+        "findings": [],
         "errors": [],
     }
 

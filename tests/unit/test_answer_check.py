@@ -150,12 +150,12 @@ CASES: dict[str, tuple[Record, Answered, list[str]]] = {
     "a page that somebody put in between": (
         MANIFEST_BY_TAG,
         answered(200, SAID | {"Content-Type": "text/html"}, b"<html>Please log in"),
-        ["wrong-media-type: the answer is not a manifest, but text/html"],
+        ["not-a-manifest: proxy.example.com answers 200 and no manifest, but text/html"],
     ),
     "a manifest cut short": (
         MANIFEST_BY_TAG,
         answered(200, TYPED, MANIFEST[:-9]),
-        ["wrong-media-type: the answer is not a manifest"],
+        ["not-a-manifest: proxy.example.com answers 200 and no manifest"],
     ),
     "too many requests": (
         MANIFEST_BY_TAG,
@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Record, Answered, list[str]]] = {
         MANIFEST_BY_TAG,
         answered(401, {}, error("UNAUTHORIZED", "authentication required"), request=bearer(NOW - 312)),
         [
-            "token-expired: the client's token expired 312 s ago; proxy.example.com: 401 UNAUTHORIZED: authentication required"
+            "token-expired: the client's token expired at 2023-11-14T22:08:08Z, 312 s ago; proxy.example.com: 401 UNAUTHORIZED: authentication required"
         ],
     ),
     "a token for something else": (
