@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -307,3 +308,44 @@ def test_loads_are_counted_and_give_the_table_its_age(tmp_path: Path) -> None:
         context.master.addons.add(addon)
         context.options.update(ns_registries_conf=str(conf))
     assert loads[-1]
+
+
+# --- the dashboard
+
+DASHBOARD = json.loads((Path(__file__).parents[2] / "config" / "grafana-dashboard.json").read_text())
+
+
+def expressions() -> list[str]:
+    return [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+def test_the_dashboard_shows_metrics_that_there_are_by_labels_that_they_have() -> None:
+    counted = metrics()
+    counted.decided(TRANSFER)
+    counted.answered(TRANSFER)
+    counted.pulled(PULL)
+    labels: dict[str, set[str]] = {}
+    for name, pairs in samples(counted):
+        labels.setdefault(name, set()).update(label for label, _ in pairs)
+    for expression in expressions():
+        (name,) = set(re.findall(r"ns_inject_\w+", expression))
+        assert name in labels, expression
+        used = set(re.findall(r"(\w+)=", expression)) - {"instance"}
+        used |= {word for group in re.findall(r"by \(([^)]*)\)", expression) for word in group.split(", ")}
+        assert used <= labels[name], expression
+
+
+def test_every_metric_is_on_the_dashboard() -> None:
+    families = {family.name for family in metrics().registry.collect() if family.name.startswith("ns_inject_")}
+    shown = " ".join(expressions())
+    assert [name for name in sorted(families) if name not in shown] == []
+
+
+def test_no_two_panels_of_the_dashboard_overlap() -> None:
+    places: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & places, panel["title"]
+        assert at["x"] + at["w"] <= 24
+        places |= cells
