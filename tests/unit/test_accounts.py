@@ -128,7 +128,6 @@ def test_what_is_there_already_is_kept(tmp_path: Path) -> None:
     assert len(written(path)) == 2
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_costs_lines_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     log = JsonLog("/dev/full")
     for _ in range(3):
