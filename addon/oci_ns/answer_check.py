@@ -18,6 +18,7 @@ from oci_ns.meter import digest_of
 from oci_ns.record import Record
 from oci_ns.reference import canonical_registry
 from oci_ns.spec_error import first_error
+from oci_ns.view_text import utc
 
 _CONTENT = frozenset({Operation.MANIFEST.value, Operation.BLOB.value})
 _MANIFEST = Operation.MANIFEST.value
@@ -49,7 +50,7 @@ def check(record: Record, answered: Answered) -> list[Finding]:
         if record.operation in _CONTENT:
             found += [*_digests(record, answered), *_size(record, answered)]
         if record.operation == _MANIFEST and answered.method != "HEAD":
-            found += _media_type(answered)
+            found += _media_type(record, answered)
         return found
     return list(_refusal(record, answered)) if answered.status >= 400 else []
 
@@ -112,7 +113,7 @@ def _size(record: Record, answered: Answered) -> Iterator[Finding]:
         yield Finding(Kind.WRONG_SIZE, text)
 
 
-def _media_type(answered: Answered) -> Iterator[Finding]:
+def _media_type(record: Record, answered: Answered) -> Iterator[Finding]:
     told = essence(answered.header("Content-Type"))
     known = MANIFESTS | INDEXES | CONFIGS | DOCKER_SCHEMA_1
     value = document(answered.body) if answered.body is not None else None
@@ -121,7 +122,7 @@ def _media_type(answered: Answered) -> Iterator[Finding]:
         yield Finding(Kind.WRONG_MEDIA_TYPE, f"Content-Type is {told or 'missing'}, the manifest calls itself {itself}")
     elif value is None and answered.body is not None:
         kind = "" if told in known else f", but {told or 'something without a Content-Type'}"
-        yield Finding(Kind.WRONG_MEDIA_TYPE, f"the answer is not a manifest{kind}")
+        yield Finding(Kind.NOT_A_MANIFEST, f"{record.endpoint} answers 200 and no manifest{kind}")
 
 
 def _refusal(record: Record, answered: Answered) -> Iterator[Finding]:
@@ -136,7 +137,8 @@ def _refusal(record: Record, answered: Answered) -> Iterator[Finding]:
     elif status >= 500:
         yield Finding(Kind.FAILED, text)
     elif status == 401 and expires is not None and expires <= answered.now:
-        yield Finding(Kind.TOKEN_EXPIRED, f"the client's token expired {answered.now - expires:.0f} s ago; {text}")
+        when = f"{utc(expires)}, {answered.now - expires:,.0f} s ago"
+        yield Finding(Kind.TOKEN_EXPIRED, f"the client's token expired at {when}; {text}")
     elif status in (401, 403) and answered.request_header("Authorization") is not None:
         yield Finding(Kind.UNAUTHORIZED, f"{text}; a login was sent")
     elif status != 401 and answered.method != "HEAD":

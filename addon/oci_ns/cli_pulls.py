@@ -29,8 +29,10 @@ EXIT_UNREADABLE = 2
 def pulls(file: str, image: str, failed: bool, timeline: bool, as_json: bool, color: str) -> None:
     """Show the pulls in FILE: one for each image that a client pulled, not one for each request.
 
-    FILE is what mitmdump writes with -w, or mitmproxy and mitmweb save; with or without ns-inject. '-' is standard
-    input. A pull is 'complete'; 'partial', where the client had the other blobs; 'resolved', where it asked for the
+    FILE is what mitmdump writes with -w, or mitmproxy and mitmweb save, with or without ns-inject. '-' is standard
+    input.
+
+    A pull is 'complete'; 'partial', where the client had the other blobs; 'resolved', where it asked for the
     manifest only; or 'failed', with the reason.
 
     \b
@@ -51,7 +53,7 @@ def pulls(file: str, image: str, failed: bool, timeline: bool, as_json: bool, co
     elif found:
         console = console_on(sys.stdout, color, os.environ)
         (show_timelines if timeline else show_pulls)(console, found)
-    else:
+    elif not problem:
         click.echo(f"{file}: no pulls", err=True)
     if problem:
         click.echo(problem, err=True)

@@ -34,6 +34,9 @@ class Settings:
     ns_connect_timeout: str = "5"
     ns_response_timeout: str = "30"
     ns_remember: str = "60"
+    ns_verify_blobs: str = "false"
+    ns_log_json: str = ""
+    ns_metrics: str = ""
 
 
 def settings_of(assignments: Iterable[str], registries_conf: str, registries_conf_d: str) -> Settings:

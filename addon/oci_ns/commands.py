@@ -14,7 +14,7 @@ from mitmproxy.addonmanager import Loader
 from oci_ns.annotation import SEPARATOR
 from oci_ns.bearer import token_in
 from oci_ns.explain import image_lines, is_url, trace_url, url_lines
-from oci_ns.observed import record_in, transfer_of
+from oci_ns.observed import record_in, saved_transfer
 from oci_ns.pull_text import HEADER, notes, pull_row
 from oci_ns.pulls import pulls_in
 from oci_ns.reference import parse_image
@@ -68,12 +68,8 @@ class Commands:
 
     def pulls(self, flows: str = "@all") -> Sequence[str]:
         """Pulls, not requests: one line for each image that a client pulled (@all, @shown, or a filter)."""
-        transfers = []
-        for each in self._flows(flows):
-            record = record_in(each) if isinstance(each, http.HTTPFlow) else None
-            if record is not None and isinstance(each, http.HTTPFlow):
-                transfers.append(transfer_of(each, record))
-        found = pulls_in(transfers)
+        transfers = map(saved_transfer, self._flows(flows))
+        found = pulls_in(transfer for transfer in transfers if transfer is not None)
         lines = table([HEADER, *map(pull_row, found)], _NUMBERS) if found else ["no pulls"]
         return [*lines, *(f"{pull.image}: {note}" for pull in found for note in notes(pull))]
 

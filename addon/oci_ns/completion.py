@@ -21,7 +21,13 @@ PROGRAM = "ns-inject"
 VARIABLE = "_NS_INJECT_COMPLETE"
 SHELLS = ("bash", "zsh", "fish")
 
-_FILES = {"ns_registries_conf": "file", "ns_authfile": "file", "ns_registries_conf_d": "dir", "ns_certs_d": "dir"}
+_FILES = {
+    "ns_registries_conf": "file",
+    "ns_registries_conf_d": "dir",
+    "ns_authfile": "file",
+    "ns_certs_d": "dir",
+    "ns_log_json": "file",
+}
 
 
 @dataclass(slots=True)
@@ -30,8 +36,8 @@ class _Declared:
 
     options: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
-    def add_option(self, name: str, _type: Any, _default: Any, text: str, choices: Sequence[str] | None = None) -> None:
-        self.options[name] = (text, tuple(choices or ()))
+    def add_option(self, name: str, kind: Any, _default: Any, text: str, choices: Sequence[str] | None = None) -> None:
+        self.options[name] = (text, tuple(choices or (("true", "false") if kind is bool else ())))
 
 
 def addon_options() -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -20,7 +20,9 @@ class Kind(enum.Enum):
     WRONG_SIZE = "wrong-size"
     """A blob is longer or shorter than its manifest says."""
     WRONG_MEDIA_TYPE = "wrong-media-type"
-    """A manifest's Content-Type and its own mediaType differ, or it is none of a manifest's."""
+    """A manifest's Content-Type and its own mediaType differ."""
+    NOT_A_MANIFEST = "not-a-manifest"
+    """What should be a manifest is something else: a page that somebody put in between, or half of one."""
     TRUNCATED = "truncated"
     """The connection ended before the body did."""
     FAILED = "failed"
@@ -51,6 +53,7 @@ _MARKERS = {
     Kind.WRONG_NAMESPACE: ":x:",
     Kind.WRONG_DIGEST: ":x:",
     Kind.WRONG_SIZE: ":x:",
+    Kind.NOT_A_MANIFEST: ":x:",
     Kind.WRONG_MEDIA_TYPE: ":x:",
     Kind.TRUNCATED: ":x:",
     Kind.FAILED: ":x:",

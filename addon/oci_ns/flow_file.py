@@ -1,4 +1,4 @@
-"""A saved flow file as transfers: what mitmproxy, mitmdump or mitmweb wrote with `--save-stream-file` or its UI.
+"""A saved flow file as transfers: what mitmproxy, mitmdump or mitmweb wrote.
 
 Knows mitmproxy's file format. A file that ends in the middle of a flow (the process was killed) is read up to there.
 """
@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from mitmproxy import exceptions, http
+from mitmproxy import exceptions
 from mitmproxy.io import FlowReader
 
-from oci_ns.findings import finding_in
-from oci_ns.observed import record_in, transfer_of
+from oci_ns.observed import saved_transfer
 from oci_ns.transfer import Transfer
 
 
@@ -22,10 +21,9 @@ def transfers_in(path: str) -> tuple[list[Transfer], str]:
     try:
         with _opened(path) as stream:
             for flow in FlowReader(stream).stream():
-                record = record_in(flow) if isinstance(flow, http.HTTPFlow) else None
-                if record is not None and isinstance(flow, http.HTTPFlow):
-                    findings = map(finding_in, record.findings)
-                    transfers.append(transfer_of(flow, record, tuple(each for each in findings if each is not None)))
+                transfer = saved_transfer(flow)
+                if transfer is not None:
+                    transfers.append(transfer)
     except OSError as error:
         return transfers, f"{path}: {error.strerror}"
     except exceptions.FlowReadException as error:

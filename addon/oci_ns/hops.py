@@ -50,6 +50,11 @@ class Hop:
     namespace: str | None
     escaped_namespace: str | None
 
+    @property
+    def location(self) -> str:
+        """The endpoint's location in normal form."""
+        return Prefix(self.registry, self.path, self.reference).name
+
     def namespace_for(self, source_host: str) -> tuple[str | None, str | None]:
         """The `ns` to send for an image of `source_host`, and the same escaped; None for none."""
         if self.namespace == SOURCE_HOST:

@@ -81,9 +81,9 @@ def _exact(candidate: Candidate, wanted: Wanted) -> _Why | None:
             return 1, f"ends inside a component of {name}"
     if host == wanted.host:
         return _same_host(path, wanted)
-    if _without_port(host) == _without_port(wanted.host):
+    if without_port(host) == without_port(wanted.host):
         return 4, f"another port is another registry: {host} is not {wanted.host}"
-    if _without_port(wanted.host).endswith(f".{host}"):
+    if without_port(wanted.host).endswith(f".{host}"):
         return 7, f"covers {host} itself, not the hosts below it; those would be *.{host}"
     return None
 
@@ -122,7 +122,7 @@ def _wildcard(candidate: Candidate, wanted: Wanted) -> _Why | None:
         if wanted.is_endpoint:
             return 0, f"never catches a host that is itself an endpoint, as {wanted.host} is"
         return 3, "catches only what no other prefix matches"
-    suffix, bare = candidate.name[1:], _without_port(wanted.host)
+    suffix, bare = candidate.name[1:], without_port(wanted.host)
     if bare.endswith(suffix):
         if bare == wanted.host or wanted.any_port:
             return _covering(candidate, wanted)
@@ -132,7 +132,8 @@ def _wildcard(candidate: Candidate, wanted: Wanted) -> _Why | None:
     return None
 
 
-def _without_port(host: str) -> str:
+def without_port(host: str) -> str:
+    """The host of `host[:port]`, an IPv6 address with its brackets."""
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]

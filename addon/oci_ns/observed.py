@@ -6,11 +6,12 @@ Knows mitmproxy's flows, live ones and saved ones; judges nothing.
 from __future__ import annotations
 
 from mitmproxy import http
+from mitmproxy.flow import Flow
 
 from oci_ns import record as records
 from oci_ns.answer_check import Answered
 from oci_ns.distribution import Operation
-from oci_ns.findings import Finding
+from oci_ns.findings import Finding, finding_in
 from oci_ns.meter import DOCUMENT_MAX
 from oci_ns.record import Record
 from oci_ns.transfer import Transfer
@@ -63,6 +64,17 @@ def transfer_of(flow: http.HTTPFlow, record: Record, findings: tuple[Finding, ..
     )
 
 
+def saved_transfer(flow: Flow) -> Transfer | None:
+    """The transfer of a flow that is over, with what was found then; None for others, and for other traffic."""
+    if not isinstance(flow, http.HTTPFlow) or (flow.live and not _is_over(flow)):
+        return None
+    record = record_in(flow)
+    if record is None:
+        return None
+    findings = (finding_in(text) for text in record.findings)
+    return transfer_of(flow, record, tuple(each for each in findings if each is not None))
+
+
 def answered(flow: http.HTTPFlow, record: Record, response: http.Response) -> Answered:
     """The answer as it is checked."""
     return Answered(
@@ -73,6 +85,10 @@ def answered(flow: http.HTTPFlow, record: Record, response: http.Response) -> An
         body=_document(record, response),
         now=flow.request.timestamp_start,
     )
+
+
+def _is_over(flow: http.HTTPFlow) -> bool:
+    return flow.error is not None or (flow.response is not None and flow.response.timestamp_end is not None)
 
 
 def _received(record: Record, response: http.Response, method: str) -> int:

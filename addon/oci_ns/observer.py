@@ -154,7 +154,6 @@ class Observer:
             account.answered(transfer)
         if watched.pull is not None:
             self._pulls.end(watched.pull, transfer)
-        self._tell(self._pulls.over(self.now()))
 
     def _annotate(self, flow: http.HTTPFlow, watched: _Watched) -> None:
         watched.record.findings = [str(finding) for finding in watched.findings]

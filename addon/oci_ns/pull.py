@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from oci_ns.distribution import Operation
-from oci_ns.findings import Kind
+from oci_ns.findings import Finding, Kind
 from oci_ns.manifests import ImageManifest, Index, config_in, manifest_in
 from oci_ns.meter import digest_of
+from oci_ns.record import Record
 from oci_ns.transfer import Transfer
 
 SETTLED_SECONDS = 1.0
@@ -21,7 +22,9 @@ RETRY_SECONDS = 30.0
 """How long one stays open whose last blob failed: clients wait longer before each try."""
 
 _TRANSFERS_MAX = 2000
-_BROKEN = frozenset({Kind.WRONG_DIGEST, Kind.WRONG_SIZE, Kind.TRUNCATED, Kind.WRONG_NAMESPACE, Kind.WRONG_MEDIA_TYPE})
+_BROKEN = frozenset({Kind.WRONG_DIGEST, Kind.WRONG_SIZE, Kind.TRUNCATED, Kind.NOT_A_MANIFEST})
+"""No client takes this for the image."""
+_REMARKS = frozenset({Kind.WRONG_NAMESPACE, Kind.WRONG_MEDIA_TYPE, Kind.NAMESPACE_UNCONFIRMED})
 _MANIFEST = Operation.MANIFEST.value
 
 
@@ -52,11 +55,15 @@ class Pull:
     endpoints: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+    """What was found besides: kind to text."""
     transfers: list[Transfer] = field(default_factory=list)
     children: dict[str, str] = field(default_factory=dict)
     """What the indexes list: digest to platform."""
     fetched: set[str] = field(default_factory=set)
     """The references whose manifests came."""
+    asked: set[str] = field(default_factory=set)
+    """The references that were asked for by GET."""
     under_way: int = 0
 
     @property
@@ -96,6 +103,10 @@ class Pull:
             return QUIET_SECONDS
         return SETTLED_SECONDS if not self.fetched else RETRY_SECONDS
 
+    def lacks(self, reference: str) -> bool:
+        """Whether the client may still ask for it on behalf of this pull: it did not, or in vain."""
+        return reference not in self.asked or reference in self.errors
+
     def take(self, transfer: Transfer) -> None:
         """See what came of one of its requests."""
         self.ended = max(self.ended, transfer.ended or transfer.begun)
@@ -106,6 +117,7 @@ class Pull:
         self.passed_over += [each for each in record.passed_over if each not in self.passed_over]
         if len(self.transfers) < _TRANSFERS_MAX:
             self.transfers.append(replace(transfer, body=None))
+        self.remarks.update({each.kind.value: each.text for each in transfer.findings if _is_remark(each, record)})
         problem = _problem(transfer)
         if problem:
             # Clients ask by HEAD whether they need to ask for a blob at all.
@@ -150,10 +162,16 @@ class Pull:
             self.platforms.append(str(config.platform))
 
 
+def _is_remark(finding: Finding, record: Record) -> bool:
+    """Whether the client may well have taken it; not all of them look at what the registry calls a tag's manifest."""
+    by_tag = finding.kind is Kind.WRONG_DIGEST and record.reference.startswith(":")
+    return by_tag or finding.kind in _REMARKS
+
+
 def _problem(transfer: Transfer) -> str:
     """Why the transfer did not bring what was asked for; '' where it did."""
     for finding in transfer.findings:
-        if finding.kind in _BROKEN:
+        if finding.kind in _BROKEN and not _is_remark(finding, transfer.record):
             return finding.text
     if transfer.error:
         return transfer.error

@@ -36,6 +36,7 @@ def notes(pull: Pull) -> list[str]:
     found = [f"passed over {each}" for each in pull.passed_over]
     if pull.result == "partial":
         found.append(f"{len(pull.complete)} of {len(pull.blobs)} blobs, the client had the others")
+    found += [f"{kind}: {text}" for kind, text in pull.remarks.items()]
     errors = list(pull.errors.values())
     found += [f"error: {error}" for error in errors[:_ERRORS_MAX]]
     if len(errors) > _ERRORS_MAX:
@@ -84,6 +85,7 @@ def pull_object(pull: Pull) -> dict[str, Any]:
         "seconds": round(pull.seconds, 6),
         "endpoints": pull.endpoints,
         "passed_over": pull.passed_over,
+        "findings": [f"{kind}: {text}" for kind, text in pull.remarks.items()],
         "errors": list(pull.errors.values()),
     }
 

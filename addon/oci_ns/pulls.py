@@ -35,6 +35,8 @@ class Pulls:
         pull = self._of_manifest(transfer) if operation == _MANIFEST else self._of_blob(transfer)
         if pull is not None:
             pull.under_way += 1
+            if transfer.method == "GET":
+                pull.asked.add(transfer.record.reference)
         return pull
 
     def end(self, pull: Pull, transfer: Transfer) -> None:
@@ -82,27 +84,27 @@ class Pulls:
 
     def _of_manifest(self, transfer: Transfer) -> Pull:
         reference = transfer.record.reference
-        for pull in self._newest_first(transfer):
+        listing = []
+        for pull in self._open.get(_client(transfer), ()):
             if reference == pull.reference:
                 again = transfer.method == "GET" and reference in pull.fetched
                 if not again and pull.result != "complete":
                     return pull
             elif reference[1:] in pull.children or reference[1:] == pull.digest:
-                return pull
-        return self._new(transfer, reference)
+                listing.append(pull)
+        # Of several pulls that this may be for, the first that lacks it.
+        lacking = [pull for pull in listing if pull.lacks(reference)]
+        return next(iter(lacking or listing[-1:]), None) or self._new(transfer, reference)
 
     def _of_blob(self, transfer: Transfer) -> Pull | None:
         digest = transfer.record.reference[1:]
-        candidates = list(self._newest_first(transfer))
-        for pull in candidates:
-            if digest in pull.blobs:
-                return pull
-        if candidates:
-            return candidates[0]
+        candidates = self._open.get(_client(transfer), [])
+        listing = [pull for pull in candidates if digest in pull.blobs]
+        lacking = [pull for pull in listing if pull.lacks(transfer.record.reference)]
+        found = lacking[:1] or listing[-1:] or candidates[-1:]
+        if found:
+            return found[0]
         return self._new(transfer, "") if transfer.method == "GET" else None
-
-    def _newest_first(self, transfer: Transfer) -> Iterable[Pull]:
-        return reversed(self._open.get(_client(transfer), []))
 
     def _new(self, transfer: Transfer, reference: str) -> Pull:
         client, agent, registry, repository = _client(transfer)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 
 from oci_ns.decision import Action, Decision
 from oci_ns.hops import Route
+from oci_ns.near_locations import owner_of
 from oci_ns.placement import mirrors_for
 from oci_ns.pull_sources import PullSource, admitted_mirrors, namespace_of
 from oci_ns.reference import Image
@@ -35,14 +36,10 @@ def endpoint_steps(asked: Asked) -> tuple[Step, ...]:
         return (Step(BLOCKED, Outcome.ANSWERED, message, registry),)
     if endpoint is not None:
         why = f"{_named(endpoint, decision.namespace)}: stays where it is addressed"
-        return (Step(ENDPOINT, Outcome.ANSWERED, why, registry or _owner(asked, endpoint), endpoint),)
+        return (Step(ENDPOINT, Outcome.ANSWERED, why, registry or owner_of(asked.table.index, endpoint), endpoint),)
     if registry is not None:
         return (Step(ENDPOINT, Outcome.ANSWERED, f"no pull: stays with {asked.request.addressed}", registry),)
     return ()
-
-
-def _owner(asked: Asked, endpoint: Endpoint) -> Registry | None:
-    return next((r for r in asked.table.index.registries if any(own is endpoint for own in r.endpoints)), None)
 
 
 def _pulled(asked: Asked, registry: Registry) -> Iterator[Step]:

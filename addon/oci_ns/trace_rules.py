@@ -6,19 +6,19 @@ comes from the same look-ups.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from oci_ns.decision import Decision, Source, Unresolved
 from oci_ns.distribution import Operation
-from oci_ns.hops import Hop, Prefix, Route
 from oci_ns.locations import Location
+from oci_ns.near_locations import ambiguous, near_locations, other_ports, owner_of
 from oci_ns.near_misses import Candidate, Wanted, near_misses
 from oci_ns.reference import canonical_registry, looks_like_host
 from oci_ns.registries_conf import SOURCE_HOST, Registry
 from oci_ns.request import Request
 from oci_ns.routes import RouteTable
-from oci_ns.trace_steps import Near, NearMiss, Outcome, Step
+from oci_ns.trace_steps import Near, Outcome, Step
 
 REQUEST = "request"
 UNRESOLVED = "unresolved"
@@ -95,7 +95,8 @@ def _reached(asked: Asked, rule: Source, answered: Source) -> bool:
     return order.index(rule) < order.index(answered)
 
 
-def _no(rule: Source, why: str, near: Near | None = None, registry: Registry | None = None) -> Step:
+def _told(rule: Source, why: str, near: Near | None = None, registry: Registry | None = None) -> Step:
+    """The step of a rule that was asked; `rule_steps` marks the one that answered."""
     return Step(rule.value, Outcome.DID_NOT_ANSWER, why, registry, near=near or Near())
 
 
@@ -104,69 +105,77 @@ def _query(asked: Asked, answered: bool) -> Step:
     if request.override:
         return Step(Source.QUERY.value, Outcome.NOT_ASKED, "ns_client_namespace=override: the table decides")
     if not answered:
-        return _no(Source.QUERY, "the client sent no ns")
+        return _told(Source.QUERY, "the client sent no ns")
     namespace = request.client_namespace
     registry = asked.answered_by
     if registry is not None:
-        return _no(Source.QUERY, f"the client sent ns={namespace}", registry=registry)
+        return _told(Source.QUERY, f"the client sent ns={namespace}", registry=registry)
     source = canonical_registry(namespace)
     target = request.target
     for place in asked.table.index.covering(request.addressed, target.scope, target.suffix):
         hop = place.hop_for(source)
         if hop is not None:
             why = f"the client sent ns={namespace}, and {request.addressed} is its endpoint"
-            return _no(Source.QUERY, why, registry=_registry_of(asked, hop))
+            return _told(Source.QUERY, why, registry=owner_of(asked.table.index, hop.endpoint))
     why = f"the client sent ns={namespace}, which is not configured for {request.addressed}"
     result = "" if asked.decision.error is not None else ": believed as it is"
-    return _no(Source.QUERY, f"{why}{result}", asked.near(source, target.scope))
+    return _told(Source.QUERY, f"{why}{result}", asked.near(source, target.scope))
 
 
 def _host(asked: Asked, answered: bool) -> Step:
     request = asked.request
     near = asked.near(request.addressed, request.target.scope)
     if answered:
-        return _no(Source.HOST, f"{request.addressed} is a source registry", near, asked.answered_by)
-    return _no(Source.HOST, f"no entry claims {asked.name(request.addressed, request.target.scope)}", near)
+        return _told(Source.HOST, f"{request.addressed} is a source registry", near, asked.answered_by)
+    return _told(Source.HOST, f"no entry claims {asked.name(request.addressed, request.target.scope)}", near)
 
 
 def _location(asked: Asked, answered: bool) -> Step:
     request, place = asked.request, asked.place
     if not asked.is_endpoint:
-        return _no(Source.LOCATION, f"{request.addressed} is no endpoint", _other_ports(asked))
+        return _told(
+            Source.LOCATION, f"{request.addressed} is no endpoint", other_ports(asked.table.index, request.addressed)
+        )
     name = asked.name(request.addressed, request.target.scope)
     if place is None:
-        return _no(Source.LOCATION, f"{name} lies under no endpoint's location", _near_locations(asked, name))
+        return _told(
+            Source.LOCATION,
+            f"{name} lies under no endpoint's location",
+            near_locations(asked.table.index, request.addressed, name),
+        )
     hop = next(iter(place.sources.values()))
-    location = _name_of(hop)
+    location = hop.location
     if answered:
         namespace = str(asked.decision.namespace)
         endpoint = place.namespaces.get(namespace)
-        registry = next((r for r, h in _hops_at(asked) if h.endpoint is endpoint), None)
+        registry = owner_of(asked.table.index, endpoint) if endpoint is not None else None
         return Step(Source.LOCATION.value, Outcome.ANSWERED, f"{location} stands for {namespace}", registry, endpoint)
     if not place.namespaces:
-        return _no(Source.LOCATION, f"{location} has no namespace-proxy", registry=_registry_of(asked, hop))
+        return _told(
+            Source.LOCATION, f"{location} has no namespace-proxy", registry=owner_of(asked.table.index, hop.endpoint)
+        )
     if len(place.namespaces) > 1:
         why = f"{location} is ambiguous: it stands for {', '.join(place.namespaces)}"
-        return _no(Source.LOCATION, why, _ambiguous(asked, place))
+        return _told(Source.LOCATION, why, ambiguous(asked.table.index, place))
     if place.namespace is None:
         why = f'{location} stands for any registry (namespace-proxy = "{SOURCE_HOST}")'
-        return _no(Source.LOCATION, why, registry=_registry_of(asked, hop))
-    return _no(Source.LOCATION, f"a registry in the path goes before {location}, which has no path")
+        return _told(Source.LOCATION, why, registry=owner_of(asked.table.index, hop.endpoint))
+    return _told(Source.LOCATION, f"a registry in the path goes before {location}, which has no path")
 
 
 def _path(asked: Asked, answered: bool) -> Step:
     request = asked.request
     if not asked.is_endpoint:
-        return _no(Source.PATH, f"{request.addressed} is no endpoint")
+        return _told(Source.PATH, f"{request.addressed} is no endpoint")
     first, _, rest = request.target.scope.partition("/")
     if not rest or not looks_like_host(first):
         scope = request.target.scope
-        return _no(Source.PATH, f"{scope} does not begin with a registry" if scope else "there is no repository")
+        return _told(Source.PATH, f"{scope} does not begin with a registry" if scope else "there is no repository")
     source = canonical_registry(first)
     near = asked.near(source, rest)
     if answered:
-        return _no(Source.PATH, f"the repository begins with {first}", near, asked.answered_by)
-    return _no(Source.PATH, f"no entry claims {asked.name(source, rest)}", near)
+        return _told(Source.PATH, f"the repository begins with {first}", near, asked.answered_by)
+    return _told(Source.PATH, f"no entry claims {asked.name(source, rest)}", near)
 
 
 def _default(asked: Asked, answered: bool) -> Step:
@@ -174,8 +183,10 @@ def _default(asked: Asked, answered: bool) -> Step:
     if not default:
         return Step(Source.DEFAULT.value, Outcome.NOT_ASKED, "ns_default is not set")
     if not answered:
-        return _no(Source.DEFAULT, f"ns_default={default} speaks for endpoints, and {asked.request.addressed} is none")
-    return _no(Source.DEFAULT, f"ns_default={default}", registry=asked.answered_by)
+        return _told(
+            Source.DEFAULT, f"ns_default={default} speaks for endpoints, and {asked.request.addressed} is none"
+        )
+    return _told(Source.DEFAULT, f"ns_default={default}", registry=asked.answered_by)
 
 
 def _unresolved(asked: Asked) -> Step:
@@ -193,53 +204,3 @@ _RULES: dict[Source, Callable[[Asked, bool], Step]] = {
     Source.PATH: _path,
     Source.DEFAULT: _default,
 }
-
-
-def _name_of(hop: Hop) -> str:
-    return Prefix(hop.registry, hop.path, hop.reference).name
-
-
-def _hops(routes: Iterable[Route]) -> Iterable[tuple[Registry, Hop]]:
-    return ((route.registry, hop) for route in routes for hop in route.proxies)
-
-
-def _hops_at(asked: Asked) -> Iterable[tuple[Registry, Hop]]:
-    """Every endpoint at the addressed host, with its entry."""
-    hops = _hops(asked.table.index.routes.values())
-    return ((registry, hop) for registry, hop in hops if hop.registry == asked.request.addressed)
-
-
-def _registry_of(asked: Asked, wanted: Hop) -> Registry | None:
-    return next((registry for registry, hop in _hops_at(asked) if hop is wanted), None)
-
-
-def _near_locations(asked: Asked, name: str) -> Near:
-    """The locations at the addressed host that came close."""
-    candidates = [Candidate(_as_entry(registry, hop), _name_of(hop)) for registry, hop in _hops_at(asked)]
-    return near_misses(candidates, Wanted(name, asked.request.addressed))
-
-
-def _other_ports(asked: Asked) -> Near:
-    """The endpoints that differ from the addressed host in nothing but the port."""
-    addressed = asked.request.addressed
-    bare = addressed.rpartition("]")[0] or addressed.partition(":")[0]
-    found = [
-        Candidate(_as_entry(registry, hop), hop.registry)
-        for registry, hop in _hops(asked.table.index.routes.values())
-        if (hop.registry.rpartition("]")[0] or hop.registry.partition(":")[0]) == bare
-    ]
-    return near_misses(found, Wanted(addressed, addressed))
-
-
-def _as_entry(registry: Registry, hop: Hop) -> Registry:
-    """The endpoint in an entry's place: called by its location, written where its own table is."""
-    return replace(registry, prefix=hop.endpoint.location, origin=registry.origin_of(hop.endpoint))
-
-
-def _ambiguous(asked: Asked, place: Location) -> Near:
-    owners = {id(hop.endpoint): registry for registry, hop in _hops_at(asked)}
-    misses = [
-        NearMiss(endpoint.location, owners[id(endpoint)].origin_of(endpoint), f"stands for {namespace}")
-        for namespace, endpoint in place.namespaces.items()
-    ]
-    return Near(tuple(misses[:5]), max(len(misses) - 5, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -16,8 +15,6 @@ from oci_ns.cli import main
 from oci_ns.cli_shared import Settings
 from oci_ns.completion import SHELLS, addon_options
 
-BASH = shutil.which("bash")
-needs_bash = pytest.mark.skipif(BASH is None, reason="needs bash")
 ADDON = Path(__file__).parents[2] / "addon"
 
 LINES = [
@@ -29,6 +26,7 @@ LINES = [
     (["explain", "--set", "ns_unresolved", "="], ["pass", "reject"]),
     (["explain", "--set", "ns_unresolved", "=", "re"], ["reject"]),
     (["explain", "--set", "ns_blobs", "=", "s"], ["stream"]),
+    (["explain", "--set", "ns_verify_blobs", "="], ["true", "false"]),
     (["explain", "--set", "ns_default", "=", "x"], []),
     (["explain", "-X", "p"], ["PUT", "POST", "PATCH"]),
     (["explain", "--registries-conf", "sys"], ["system"]),
@@ -48,13 +46,11 @@ def protocol(shell: str, words: list[str], cword: str) -> list[str]:
     return [line for line in result.stdout.splitlines() if line]
 
 
-@needs_bash
 @pytest.mark.parametrize(("words", "offered"), LINES, ids=[" ".join(line[0]) for line in LINES])
 def test_a_word_is_completed(words: list[str], offered: list[str]) -> None:
     assert protocol("bash", words, str(len(words))) == [f"plain,{word}" for word in offered]
 
 
-@needs_bash
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
@@ -83,7 +79,6 @@ def test_the_script_is_the_one_that_the_variable_gives(shell: str) -> None:
     assert result.stdout.strip() == by_variable.stdout.strip()
 
 
-@needs_bash
 def test_bash_completes_a_line(tmp_path: Path) -> None:
     program = tmp_path / "ns-inject"
     code = "from oci_ns.cli import main; main(prog_name='ns-inject')"
@@ -97,9 +92,7 @@ def test_bash_completes_a_line(tmp_path: Path) -> None:
         "complete -p ns-inject\n"
     )
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [str(BASH), "--norc", "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(["bash", "--norc", "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["pass", "reject", "complete -o nosort -F _ns_inject_completion ns-inject"]
     assert done.stderr == ""
 

@@ -75,8 +75,8 @@ def test_the_rooms_stand_in_order() -> None:
         assert after not in reachable(before)
 
 
-def test_the_addon_does_not_need_the_command_line() -> None:
-    assert not (reachable("addon") | reachable("demo")) & (KNOW_CLICK | KNOW_RICH)
+def test_the_addon_and_the_trace_do_not_need_the_command_line() -> None:
+    assert not (reachable("addon") | reachable("demo") | reachable("trace")) & (KNOW_CLICK | KNOW_RICH)
 
 
 @pytest.mark.parametrize("module", MODULES)

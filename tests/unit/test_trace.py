@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from oci_ns.cli import main
 from oci_ns.conf_files import parse_text
 from oci_ns.decision import Action, Source
 from oci_ns.explain import decide_url, image_object, trace_url
@@ -218,3 +220,11 @@ def test_a_terminal_gets_the_trace_as_a_table_with_colours_only_where_wanted() -
         assert ("\x1b[" in captured.get()) is coloured
         assert "rule" in captured.get()
         assert all(len(line) <= 70 for line in captured.get().splitlines()) or coloured
+
+
+def test_the_readmes_example_is_what_explain_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    example = (root / "README.md").read_text().split("```console\n$ ns-inject explain ")[1].partition("```")[0]
+    command, _, output = example.partition("\n")
+    assert CliRunner().invoke(main, ["explain", *command.split()]).stdout == output
