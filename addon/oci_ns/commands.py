@@ -14,8 +14,10 @@ from mitmproxy.addonmanager import Loader
 from oci_ns.annotation import SEPARATOR
 from oci_ns.bearer import token_in
 from oci_ns.explain import image_lines, is_url, trace_url, url_lines
+from oci_ns.log_line import printable
 from oci_ns.observed import record_in, saved_transfer
-from oci_ns.pull_text import HEADER, notes, pull_row
+from oci_ns.pull import Pull
+from oci_ns.pull_text import HEADER, agent_name, notes, pull_row
 from oci_ns.pulls import pulls_in
 from oci_ns.reference import parse_image
 from oci_ns.routes import RouteTable
@@ -24,7 +26,11 @@ from oci_ns.trace import trace_image, trace_lines
 from oci_ns.view_text import table
 from oci_ns.view_token import token_lines
 
-_NUMBERS = {HEADER.index(name) for name in ("layers", "bytes", "seconds")}
+_COLUMNS = ("begun", "image", "result", "platform", "layers", "bytes", "seconds", "endpoint")
+"""Of a pull, on its first line: a console of 160 columns has room for 126 characters."""
+_NUMBERS = {_COLUMNS.index(name) for name in ("layers", "bytes", "seconds")}
+_TIME = slice(11, 19)
+_INDENT = " " * len("00:00:00Z  ")
 
 
 class Deciding(Protocol):
@@ -67,11 +73,13 @@ class Commands:
         return table(rows(self._addon.table.index.registries, text))
 
     def pulls(self, flows: str = "@all") -> Sequence[str]:
-        """Pulls, not requests: one line for each image that a client pulled (@all, @shown, or a filter)."""
+        """Pulls, not requests: each image that a client pulled, and what is to be said of it (@all, @shown, a filter)."""
         transfers = map(saved_transfer, self._flows(flows))
         found = pulls_in(transfer for transfer in transfers if transfer is not None)
-        lines = table([HEADER, *map(pull_row, found)], _NUMBERS) if found else ["no pulls"]
-        return [*lines, *(f"{pull.image}: {note}" for pull in found for note in notes(pull))]
+        if not found:
+            return ["no pulls"]
+        header, *lines = table([_COLUMNS, *map(_row, found)], _NUMBERS)
+        return [header, *(each for line, pull in zip(lines, found, strict=True) for each in (line, *_details(pull)))]
 
     def reload(self) -> str:
         """Read registries.conf again, now, changed or not. The event log tells what came of it."""
@@ -99,3 +107,15 @@ class Commands:
 
     def _image_trace(self, what: str) -> list[str]:
         return trace_lines(trace_image(self._addon.table.index, parse_image(what)))
+
+
+def _row(pull: Pull) -> tuple[str, ...]:
+    cells = dict(zip(HEADER, pull_row(pull), strict=True))
+    cells["begun"] = f"{cells['begun'][_TIME]}Z"
+    return tuple(cells[name] for name in _COLUMNS)
+
+
+def _details(pull: Pull) -> list[str]:
+    """What there is no room for beside it, one thing a line."""
+    who = f"{pull.client} {agent_name(pull)}"
+    return [f"{_INDENT}{printable(each)}" for each in (who, pull.digest, *notes(pull)) if each]

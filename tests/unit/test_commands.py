@@ -133,10 +133,15 @@ def test_routes_can_be_asked_for_a_part(context: taddons.context) -> None:
 
 
 def test_pulls_shows_pulls(context: taddons.context) -> None:
-    header, row, note = lines(context, "ns.pulls").splitlines()
-    assert header.split()[:4] == ["begun", "client", "image", "result"]
-    assert row.split()[1:5] == ["10.0.0.1", "podman/4", "quay.io/coreos/etcd:v1", "failed"]
-    assert note == "quay.io/coreos/etcd:v1: error: proxy.example.com:5000/quay: 404"
+    header, row, *details = lines(context, "ns.pulls").splitlines()
+    assert header.split()[:3] == ["begun", "image", "result"]
+    assert row.split()[1:3] == ["quay.io/coreos/etcd:v1", "failed"]
+    assert [line.strip() for line in details] == [
+        "10.0.0.1 podman/4",
+        digest(MANIFEST),
+        "error: proxy.example.com:5000/quay: 404",
+    ]
+    assert {line.index(line.strip()) for line in details} == {row.index("quay.io/")}
     assert lines(context, "ns.pulls ~http").splitlines()[0] == header
     assert lines(context, "ns.pulls '~c 999'") == "no pulls"
 
