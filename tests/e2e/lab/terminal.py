@@ -13,6 +13,12 @@ from .process import Daemon, clean_env, require, run, wait_until
 
 COLUMNS, ROWS = 160, 40
 
+_OVERLAY = "Data viewer"
+"""The title of the window in which mitmproxy shows what a command answers."""
+
+_TURNS = 9
+"""Three times as many as there are panes: a screen may be read before it is drawn."""
+
 _LOCALE = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
 
 
@@ -68,6 +74,29 @@ class Terminal(Mitmdump):
         # It suggests arguments behind what is typed.
         self.await_screen(lambda screen: f": {line}" in screen.splitlines()[-1], f"{line!r} is typed")
         self.keys("Enter")
+
+    def back_to(self, title: str) -> None:
+        """Close what is open, until the screen with this title has nothing in front of it."""
+        for _ in range(3):
+            screen = self.screen()
+            if screen.startswith(title) and _OVERLAY not in screen:
+                return
+            self.keys("q")
+            self._await_other(screen)
+        raise AssertionError(f"there is no way back to {title!r} from this screen:\n{self.screen()}")
+
+    def turn_to(self, *texts: str) -> str:
+        """Press Tab until all these are on the screen. Of a flow, mitmproxy shows the pane that was shown of the last."""
+        for _ in range(_TURNS):
+            screen = self.screen()
+            if all(text in screen for text in texts):
+                return screen
+            self.keys("Tab")
+            self._await_other(screen)
+        raise AssertionError(f"{texts} are on no pane; the screen:\n{self.screen()}")
+
+    def _await_other(self, screen: str) -> None:
+        self.await_screen(lambda now: now != screen, "something else is on the screen")
 
     def await_screen(self, is_right: Callable[[str], bool], what: str) -> str:
         """The screen, once it is right."""
