@@ -73,7 +73,7 @@ class Commands:
         return table(rows(self._addon.table.index.registries, text))
 
     def pulls(self, flows: str = "@all") -> Sequence[str]:
-        """Pulls, not requests: each image that a client pulled, and what is to be said of it (@all, @shown, a filter)."""
+        """Pulls, not requests: each image that a client pulled, and how that went (@all, @shown, or a filter)."""
         transfers = map(saved_transfer, self._flows(flows))
         found = pulls_in(transfer for transfer in transfers if transfer is not None)
         if not found:

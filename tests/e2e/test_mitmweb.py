@@ -168,6 +168,6 @@ def test_screenshots_show_the_list_a_manifest_and_an_index(page: WebPage, tmp_pa
             page.select(flow, "Response")
             page.await_pane(f"OCI {name}")
             page.screenshot(directory / f"mitmweb-{name}.png")
-    for name in ("index", "manifest", "list"):
+    for name in ("list", "manifest", "index"):
         head = (directory / f"mitmweb-{name}.png").read_bytes()[:24]
         assert struct.unpack(">8xII", head[8:]) == SIZE

@@ -124,7 +124,7 @@ def test_a_command_that_makes_no_sense_is_answered_with_the_reason(flows: Termin
 
 def test_a_capture_has_the_size_of_the_terminal(flows: Terminal, tmp_path: Path) -> None:
     """With SCREENSHOTS=directory it is kept there."""
-    capture = flows.screen()
+    capture = flows.await_text("[1/24]", "? Help")
     assert max(map(len, capture.splitlines())) <= COLUMNS
     assert len(capture.splitlines()) <= ROWS
     flows.command("ns.pulls")

@@ -66,9 +66,7 @@ class Mitmdump:
 
     def _daemon_of(self, command: Sequence[str], log: Path, env: Mapping[str, str], timeout: float) -> Daemon:
         """The program, not started yet."""
-        return Daemon(
-            self.program, command, log=log, ready=self._is_ready, env=env, cwd=log.parent, timeout=timeout
-        )
+        return Daemon(self.program, command, log=log, ready=self._is_ready, env=env, cwd=log.parent, timeout=timeout)
 
     def _command(
         self,

@@ -1,4 +1,4 @@
-"""Knows the traffic that the tests of mitmproxy's user interfaces look at: pulls, and one of each thing that can be off.
+"""Knows the traffic that the tests of mitmproxy's user interfaces look at: pulls, and what can be wrong with them.
 
 Real pulls of an index and of a single manifest; an image whose mirror is dead, one that is blocked, and a request that
 nothing resolves.

@@ -86,7 +86,7 @@ class Terminal(Mitmdump):
         raise AssertionError(f"there is no way back to {title!r} from this screen:\n{self.screen()}")
 
     def turn_to(self, *texts: str) -> str:
-        """Press Tab until all these are on the screen. Of a flow, mitmproxy shows the pane that was shown of the last."""
+        """Press Tab until all these are on the screen: a flow opens with the pane that was shown of the last one."""
         for _ in range(_TURNS):
             screen = self.screen()
             if all(text in screen for text in texts):
@@ -118,4 +118,5 @@ class Terminal(Mitmdump):
         return self.await_screen(lambda screen: all(text in screen for text in texts), f"{texts} are on the screen")
 
     def _tmux(self, *arguments: str) -> str:
-        return run([require("tmux"), "-S", self._socket, *arguments], env=clean_env(self._socket.parent, **_LOCALE)).stdout
+        env = clean_env(self._socket.parent, **_LOCALE)
+        return run([require("tmux"), "-S", self._socket, *arguments], env=env).stdout

@@ -143,7 +143,7 @@ class WebPage:
 
 def _text(element: WebElement) -> str:
     """All its text as it is written: what is cut off on the screen, too, and every blank."""
-    return element.get_property("textContent") or ""
+    return str(element.get_property("textContent") or "")
 
 
 def _replace(box: WebElement, text: str) -> None:
