@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 from selenium import webdriver
+from selenium.webdriver.common.proxy import Proxy, ProxyType
+from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from .network import enter_private_network
@@ -35,7 +37,10 @@ def browser(width: int, height: int) -> Iterator[WebDriver]:
     options.add_argument(f"--user-data-dir={home / 'profile'}")
     options.add_argument("--lang=en-US")
     with driver:
-        page = webdriver.Remote(f"http://127.0.0.1:{port}", options=options)
+        # Whatever proxy the environment of the tests names.
+        url = f"http://127.0.0.1:{port}"
+        directly = ClientConfig(url, proxy=Proxy({"proxyType": ProxyType.DIRECT}))
+        page = webdriver.Remote(url, options=options, client_config=directly)
         try:
             _resize(page, width, height)
             yield page
