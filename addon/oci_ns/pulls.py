@@ -15,6 +15,8 @@ from oci_ns.pull import Pull
 from oci_ns.transfer import Transfer
 
 _OPEN_MAX = 2000
+_OPEN_OF_A_CLIENT_MAX = 8
+"""Of one repository; whoever asks for an image again and again is not looked through at each request."""
 _MANIFEST = Operation.MANIFEST.value
 _BLOB = Operation.BLOB.value
 
@@ -26,6 +28,7 @@ class Pulls:
 
     def __init__(self) -> None:
         self._open: dict[_Client, list[Pull]] = {}
+        self._given_up: list[Pull] = []
 
     def begin(self, transfer: Transfer) -> Pull | None:
         """The pull that a request belongs to, to be given back to `end`; None where it is no part of one."""
@@ -80,6 +83,7 @@ class Pulls:
                 self._open[client] = rest
             else:
                 del self._open[client]
+        found, self._given_up = [*self._given_up, *found], []
         return sorted(found, key=lambda each: each.begun)
 
     def _of_manifest(self, transfer: Transfer) -> Pull:
@@ -109,7 +113,11 @@ class Pulls:
     def _new(self, transfer: Transfer, reference: str) -> Pull:
         client, agent, registry, repository = _client(transfer)
         pull = Pull(client, agent, registry, repository, reference, transfer.begun, transfer.begun)
-        self._open.setdefault(_client(transfer), []).append(pull)
+        of_client = self._open.setdefault(_client(transfer), [])
+        if len(of_client) >= _OPEN_OF_A_CLIENT_MAX:
+            idle = (at for at, each in enumerate(of_client) if not each.under_way)
+            self._given_up.append(of_client.pop(next(idle, 0)))
+        of_client.append(pull)
         return pull
 
 

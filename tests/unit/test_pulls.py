@@ -187,10 +187,21 @@ def test_the_manifest_tells_how_long_a_blob_is() -> None:
     assert pulls.size_of(transfer(f"GET blob {BLOB}", 1, client="10.0.0.9")) is None
 
 
+def test_of_one_client_the_latest_pulls_of_a_repository_are_open() -> None:
+    pulls = Pulls()
+    for number in range(20):
+        each = transfer("GET manifest :v1", number / 1000, body=INDEX)
+        pull = pulls.begin(each)
+        assert pull is not None
+        pulls.end(pull, each)
+    assert len(list(pulls.open())) == 8
+    assert [pull.begun for pull in pulls.over(0.02)] == [number / 1000 for number in range(12)]
+
+
 def test_open_pulls_are_bounded() -> None:
     pulls = Pulls()
     for number in range(2_500):
-        each = transfer(f"GET manifest :{number}", number / 1000, body=INDEX)
+        each = transfer(f"GET manifest :{number}", number / 1000, body=INDEX, client=f"10.0.0.{number}")
         pull = pulls.begin(each)
         assert pull is not None
         pulls.end(pull, each)
