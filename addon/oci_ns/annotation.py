@@ -20,13 +20,18 @@ _NAMED_BY_REFERENCE = frozenset({Operation.MANIFEST.value, Operation.BLOB.value}
 def comment_on(record: Record, findings: Iterable[Finding]) -> str:
     """The comment: `image · ns=… (rule) · endpoint`, what was passed over, what was found, and the URL asked for."""
     parts = [record.image if record.operation in _NAMED_BY_REFERENCE else f"{record.image} ({record.operation})"]
-    if record.source:
-        parts.append(f"ns={record.namespace} ({record.source})" if record.namespace else f"no ns ({record.source})")
-    elif record.operation != Operation.OTHER.value:
-        parts.append("unresolved")
-    parts.append(record.error or record.endpoint)
+    if record.error:
+        parts.append(record.error)
+    else:
+        parts += [_namespace(record), record.endpoint]
     parts += [f"passed over {each}" for each in record.passed_over]
     parts += [str(finding) for finding in findings if finding.kind not in _SAID_ALREADY]
     if record.addressed != record.upstream and record.addressed:
         parts.append(f"asked for {record.addressed}")
     return SEPARATOR.join(printable(part) for part in parts if part)
+
+
+def _namespace(record: Record) -> str:
+    if record.source:
+        return f"ns={record.namespace} ({record.source})" if record.namespace else f"no ns ({record.source})"
+    return "" if record.operation == Operation.OTHER.value else "unresolved"

@@ -283,7 +283,7 @@ COMMENTS = [
     (
         record("manifest", ":v1", error="403 DENIED: blocked", upstream="", namespace=""),
         [Finding(Kind.BLOCKED, "403 DENIED: blocked")],
-        "quay.io/coreos/etcd:v1 · no ns (host) · 403 DENIED: blocked · asked for https://quay.io/v2/",
+        "quay.io/coreos/etcd:v1 · 403 DENIED: blocked · asked for https://quay.io/v2/",
     ),
     (
         record("manifest", ":v1", passed_over=["a.example.com: down"], upstream="https://quay.io/v2/"),
