@@ -17,7 +17,7 @@ from lab.measurements import noted
 from lab.meddler import Change, Meddled, meddling, unchanged
 from lab.mitmdump import Mitmdump
 from lab.private_registries import SERVICE, TOKEN_REGISTRY, PrivateRegistries
-from lab.process import run
+from lab.process import run, wait_until
 from lab.registries import Answer, Pushed, Registry
 from lab.token_service import ISSUER
 
@@ -249,8 +249,8 @@ def test_an_unresolved_request_is_told_once_for_each_place(
 
 def assert_told(mitmdump: Mitmdump, directory: Path, line: str, kind: str, result: str) -> None:
     """The finding is in the log, in the JSON log and in the saved flows, and the pull ended so."""
-    found = next((each for each in mitmdump.log().splitlines() if re.search(line, each)), None)
-    assert found is not None, mitmdump.log()
+    wait_until(lambda: re.search(line, mitmdump.log()) is not None, f"the log says {line}")
+    found = next(each for each in mitmdump.log().splitlines() if re.search(line, each))
     noted(f"an operator sees: {found.partition('] ')[2]}")
     # What is open ends with it.
     mitmdump.stop()

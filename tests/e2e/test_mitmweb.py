@@ -59,7 +59,7 @@ DECIDED = [
     ("quay.io/coreos/etcd:v3.5.9", QUAY, "", "200"),
     ("quay.io/team/app:2.1", QUAY, "", "200"),
     ("docker.io/library/nginx:1.27", HUB, "↩", "200"),
-    (BLOCKED, "no ns (host) · 403 DENIED: pulling is blocked by registries.conf", "⛔", "403"),
+    (BLOCKED, "403 DENIED: pulling is blocked by registries.conf", "⛔", "403"),
     (UNRESOLVED, f"unresolved · {PROXY_NAME}", "❔", "404"),
 ]
 
@@ -137,7 +137,7 @@ COMMANDS = {
     "ns.routes untrusted": ["quay.io/untrusted"],
     "ns.explain quay.io/team/app:2.1": ["source 1", f"{PROXY_NAME}/quay/team/app:2.1  [ns=quay.io]"],
     "ns.explain https://quay.io/v2/": ["rewrite", f"https://{PROXY_NAME}/v2/?ns=quay.io"],
-    f"ns.explain '~comment {BLOCKED}'": ["no ns (host)", "action     block", "403 DENIED"],
+    f"ns.explain '~comment {BLOCKED}'": ["action     block", "403 DENIED"],
 }
 
 
