@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx, exceptions
@@ -64,23 +64,27 @@ class Accounting:
         if self._metrics is not None:
             self._metrics.loaded(ok)
 
+    @property
+    def _accounts(self) -> Iterator[JsonLog | Metrics]:
+        if self._log is not None:
+            yield self._log
+        if self._metrics is not None:
+            yield self._metrics
+
     def decided(self, transfer: Transfer) -> None:
         """A request was decided about."""
-        for account in (self._log, self._metrics):
-            if account is not None:
-                account.decided(transfer)
+        for account in self._accounts:
+            account.decided(transfer)
 
     def answered(self, transfer: Transfer) -> None:
         """A request has its answer, or will have none."""
-        for account in (self._log, self._metrics):
-            if account is not None:
-                account.answered(transfer)
+        for account in self._accounts:
+            account.answered(transfer)
 
     def pulled(self, pull: Pull) -> None:
         """A pull is over."""
-        for account in (self._log, self._metrics):
-            if account is not None:
-                account.pulled(pull)
+        for account in self._accounts:
+            account.pulled(pull)
 
     def _use_log(self, path: str) -> None:
         try:

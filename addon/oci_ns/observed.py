@@ -5,6 +5,8 @@ Knows mitmproxy's flows, live ones and saved ones; judges nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mitmproxy import http
 from mitmproxy.flow import Flow
 
@@ -46,21 +48,15 @@ def transfer_of(flow: http.HTTPFlow, record: Record, findings: tuple[Finding, ..
     )
     if response is None:
         return transfer
-    return Transfer(
-        client=transfer.client,
-        agent=transfer.agent,
-        method=transfer.method,
-        record=record,
-        begun=transfer.begun,
+    return replace(
+        transfer,
         status=response.status_code,
         headed=response.timestamp_start,
         ended=transfer.ended or response.timestamp_end,
         received=_received(record, response, request.method),
         body=_document(record, response),
         digest=response.headers.get("Docker-Content-Digest", ""),
-        error=transfer.error,
         challenged=response.status_code == 401 and "Authorization" not in request.headers,
-        findings=findings,
     )
 
 
@@ -75,14 +71,18 @@ def saved_transfer(flow: Flow) -> Transfer | None:
     return transfer_of(flow, record, tuple(each for each in findings if each is not None))
 
 
-def answered(flow: http.HTTPFlow, record: Record, response: http.Response) -> Answered:
-    """The answer as it is checked."""
+def answered(
+    flow: http.HTTPFlow, record: Record, response: http.Response, digest: str | None, expected_size: int | None
+) -> Answered:
+    """The answer as it is checked; `digest` and `expected_size` as Answered has them."""
     return Answered(
         method=flow.request.method,
         status=response.status_code,
         header=response.headers.get,
         request_header=flow.request.headers.get,
         body=_document(record, response),
+        digest=digest,
+        expected_size=expected_size,
         now=flow.request.timestamp_start,
     )
 

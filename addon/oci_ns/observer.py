@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 _BLOB = Operation.BLOB.value
 _TICK_SECONDS = 0.5
 _NOTED_MAX = 10_000
-_ONCE = frozenset({Kind.NAMESPACE_UNCONFIRMED, Kind.UNRESOLVED})
 _CLIENT_GONE = "Client disconnected."
 """mitmproxy's own words where it was not the endpoint that ended the connection."""
 
@@ -124,9 +123,9 @@ class Observer:
                 response.raw_content = meter.document
         fresh = decided(watched.record)
         if not watched.record.error:
-            seen = answered(flow, watched.record, response)
-            size = self._pulls.size_of(transfer_of(flow, watched.record)) if watched.record.operation == _BLOB else None
-            seen = replace(seen, expected_size=size, digest=meter.digest if meter is not None else None)
+            digest = meter.digest if meter is not None else None
+            size = watched.pull.blobs.get(watched.record.reference[1:]) if watched.pull is not None else None
+            seen = answered(flow, watched.record, response, digest, size)
             fresh += self._worth_noting(watched.record, check(watched.record, seen))
         self._settle(flow, watched, fresh)
 

@@ -21,7 +21,6 @@ TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_remem
 CERTIFICATE_OPTIONS = frozenset({"ns_certs_d"})
 LOGIN_OPTIONS = frozenset({"ns_authfile"})
 BLOB_OPTIONS = frozenset({"ns_blobs"})
-ACCOUNT_OPTIONS = frozenset({"ns_log_json", "ns_metrics"})
 POLICY_OPTIONS = frozenset({"ns_default", "ns_client_namespace", "ns_unresolved"})
 
 

@@ -66,15 +66,6 @@ class Pulls:
         for pulls in self._open.values():
             yield from pulls
 
-    def size_of(self, transfer: Transfer) -> int | None:
-        """How long the blob is, by the manifest that the client has; None where that is not known."""
-        digest = transfer.record.reference[1:]
-        for pull in self._open.get(_client(transfer), ()):
-            size = pull.blobs.get(digest)
-            if size is not None:
-                return size
-        return None
-
     def _close(self, found: list[Pull]) -> list[Pull]:
         for pull in found:
             client = (pull.client, pull.agent, pull.registry, pull.repository)

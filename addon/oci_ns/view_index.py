@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oci_ns.distribution import Operation
-from oci_ns.manifests import INDEXES, MANIFESTS, Descriptor, Index, manifest_in
+from oci_ns.manifests import INDEXES, Descriptor, Index, manifest_in
 from oci_ns.media_names import short_name
 from oci_ns.view_envelope import Envelope, may_be_object
-from oci_ns.view_manifest import annotated, dropped, head, sizes
+from oci_ns.view_manifest import annotated, dropped, head, is_shown_as, sizes
 from oci_ns.view_text import broken, counted, fields, table, with_notes
 
 _ATTACHED = "vnd.docker.reference.type"
@@ -23,12 +23,7 @@ def is_index(body: bytes, envelope: Envelope) -> bool:
     """Whether it is an index of images: what is in it counts for more than its label."""
     if not body or is_referrers(body, envelope):
         return False
-    if envelope.media_type in MANIFESTS | INDEXES:
-        found = manifest_in(body)
-        return isinstance(found, Index) or (found is None and envelope.media_type in INDEXES)
-    if envelope.operation is not Operation.MANIFEST or not envelope.is_vague or not may_be_object(body):
-        return False
-    return isinstance(manifest_in(body), Index)
+    return is_shown_as(Index, INDEXES, body, envelope)
 
 
 def is_referrers(body: bytes, envelope: Envelope) -> bool:

@@ -5,7 +5,7 @@ Knows the image-spec's "Image Manifest" and Docker's schemas 2 and 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from oci_ns.distribution import Operation
 from oci_ns.manifests import (
@@ -29,12 +29,17 @@ def is_manifest(body: bytes, envelope: Envelope) -> bool:
         return False
     if envelope.media_type in DOCKER_SCHEMA_1:
         return True
+    return is_shown_as(ImageManifest, MANIFESTS, body, envelope)
+
+
+def is_shown_as(kind: type[ImageManifest | Index], labels: Set[str], body: bytes, envelope: Envelope) -> bool:
+    """Whether a body that may be a manifest or an index is of this kind; one that is broken is what its label says."""
     if envelope.media_type in MANIFESTS | INDEXES:
         found = manifest_in(body)
-        return isinstance(found, ImageManifest) or (found is None and envelope.media_type in MANIFESTS)
+        return isinstance(found, kind) or (found is None and envelope.media_type in labels)
     if envelope.operation is not Operation.MANIFEST or not envelope.is_vague or not may_be_object(body):
         return False
-    return isinstance(manifest_in(body), ImageManifest)
+    return isinstance(manifest_in(body), kind)
 
 
 def manifest_lines(body: bytes, envelope: Envelope) -> list[str] | None:

@@ -36,11 +36,8 @@ def mitmweb(
     tripwire_server: Tripwire,
 ) -> Iterator[Mitmweb]:
     directory = tmp_path_factory.mktemp("mitmweb")
-    tripwire_server.clear()
-    with Mitmweb(directory, conf=showcase.conf, trusted_ca=lab_ca.pem) as mitmweb:
-        showcase.pull_all(mitmweb, directory)
-        assert tripwire_server.touched == []
-        yield mitmweb
+    with showcase.shown_in(Mitmweb, directory, lab_ca.pem, tripwire_server) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

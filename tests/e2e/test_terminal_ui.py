@@ -25,11 +25,8 @@ def terminal(
     tripwire_server: Tripwire,
 ) -> Iterator[Terminal]:
     directory = tmp_path_factory.mktemp("terminal")
-    tripwire_server.clear()
-    with Terminal(directory, conf=showcase.conf, trusted_ca=lab_ca.pem) as terminal:
-        showcase.pull_all(terminal, directory)
-        assert tripwire_server.touched == []
-        yield terminal
+    with showcase.shown_in(Terminal, directory, lab_ca.pem, tripwire_server) as started:
+        yield started
 
 
 @pytest.fixture

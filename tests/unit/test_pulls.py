@@ -183,8 +183,12 @@ def test_the_manifest_tells_how_long_a_blob_is() -> None:
     pull = pulls.begin(first)
     assert pull is not None
     pulls.end(pull, first)
-    assert pulls.size_of(transfer(f"GET blob {BLOB}", 1)) == len(LAYERS[0])
-    assert pulls.size_of(transfer(f"GET blob {BLOB}", 1, client="10.0.0.9")) is None
+    asked = pulls.begin(transfer(f"GET blob {BLOB}", 1))
+    assert asked is not None
+    assert asked.blobs.get(BLOB[1:]) == len(LAYERS[0])
+    asked = pulls.begin(transfer(f"GET blob {BLOB}", 1, client="10.0.0.9"))
+    assert asked is not None
+    assert asked.blobs.get(BLOB[1:]) is None
 
 
 def test_of_one_client_the_latest_pulls_of_a_repository_are_open() -> None:

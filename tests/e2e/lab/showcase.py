@@ -6,8 +6,11 @@ nothing resolves.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -15,6 +18,7 @@ from .clients import ClientError, Curl, Podman, Surroundings
 from .mitmdump import Mitmdump
 from .network import PROXY_NAME, PrivateNetwork
 from .registries import Pushed, Registry
+from .tripwire import Tripwire
 
 DEAD_MIRROR = "mirror.example.com"
 BLOCKED = "quay.io/untrusted/miner:latest"
@@ -55,6 +59,8 @@ location = "ghcr.io"
   namespace-proxy = "ghcr.io"
 """
 
+_Program = TypeVar("_Program", bound=Mitmdump)
+
 _ARCHITECTURES = ("amd64", "arm64")
 _KB = 1000
 
@@ -70,6 +76,17 @@ class Showcase:
     nginx: Pushed
     """docker.io/library/nginx:1.27, an index whose first mirror is dead."""
     conf: Path
+
+    @contextlib.contextmanager
+    def shown_in(
+        self, program: type[_Program], directory: Path, trusted_ca: Path, tripwire: Tripwire
+    ) -> Iterator[_Program]:
+        """Start the program and pull all images through it; no source registry was asked for any."""
+        tripwire.clear()
+        with program(directory, conf=self.conf, trusted_ca=trusted_ca) as started:
+            self.pull_all(started, directory)
+            assert tripwire.touched == []
+            yield started
 
     def pull_all(self, mitmproxy: Mitmdump, directory: Path) -> None:
         """Let podman pull the images through the proxy, and be refused what is to be refused."""
