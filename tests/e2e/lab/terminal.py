@@ -22,6 +22,11 @@ _TURNS = 9
 _LOCALE = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
 
 
+def _in_front(screen: str) -> tuple[str, bool]:
+    """The title of the screen, and whether there is a window in front of it."""
+    return screen.partition("\n")[0].strip(), _OVERLAY in screen
+
+
 class Terminal(Mitmdump):
     """A running mitmproxy console, in a tmux of its own."""
 
@@ -81,8 +86,7 @@ class Terminal(Mitmdump):
             screen = self.screen()
             if screen.startswith(title) and _OVERLAY not in screen:
                 return
-            self.keys("q")
-            self._await_other(screen)
+            self._close(screen)
         raise AssertionError(f"there is no way back to {title!r} from this screen:\n{self.screen()}")
 
     def turn_to(self, *texts: str) -> str:
@@ -94,6 +98,13 @@ class Terminal(Mitmdump):
             self.keys("Tab")
             self._await_other(screen)
         raise AssertionError(f"{texts} are on no pane; the screen:\n{self.screen()}")
+
+    def _close(self, screen: str) -> None:
+        """Close what is in front of this screen."""
+        self.keys("q")
+        # A message at the bottom goes away by itself, and one `q` too many asks whether to quit.
+        before = _in_front(screen)
+        self.await_screen(lambda now: now.startswith("Flow") and _in_front(now) != before, "another window is in front")
 
     def _await_other(self, screen: str) -> None:
         self.await_screen(lambda now: now != screen, "something else is on the screen")
