@@ -8,7 +8,6 @@ sections 8.3 and 10.2.3; RFC 6585, section 4.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from oci_ns.bearer import expiry_in, token_in
 from oci_ns.distribution import Operation
@@ -18,6 +17,7 @@ from oci_ns.meter import digest_of
 from oci_ns.record import Record
 from oci_ns.reference import canonical_registry
 from oci_ns.spec_error import first_error
+from oci_ns.value import value
 from oci_ns.view_text import utc
 
 _CONTENT = frozenset({Operation.MANIFEST.value, Operation.BLOB.value})
@@ -25,7 +25,7 @@ _MANIFEST = Operation.MANIFEST.value
 _BLOB = Operation.BLOB.value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answered:
     """A request and its answer. `header` and `request_header` look a field up by name, in any case.
 

@@ -9,6 +9,7 @@ from oci_ns.distribution import Moved, Operation
 from oci_ns.reference import DEFAULT_PORTS
 from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.spec_error import SpecError
+from oci_ns.value import value
 
 
 class Action(enum.Enum):
@@ -53,7 +54,7 @@ class Policy:
     unresolved: Unresolved = Unresolved.PASS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Subject:
     """What a request is about, as the user named it: source registry (in normal form), repository, `@digest` or `:tag`.
 
@@ -68,7 +69,7 @@ class Subject:
         return f"{self.registry}/{self.repository}{self.reference}" if self.repository else self.registry
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """The outcome for one request.
 

@@ -7,10 +7,10 @@ which registry is meant. A target is edited, never re-encoded: what an edit does
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from urllib.parse import quote_plus, unquote_plus
 
 from oci_ns.reference import is_digest, is_repository, is_tag
+from oci_ns.value import value
 
 
 class Operation(enum.Enum):
@@ -27,7 +27,7 @@ class Operation(enum.Enum):
     """Below /v2, but none of the above, or with a name that breaks the grammar."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Moved:
     """What a repository's name begins with, for the client and at the endpoint, as in a URL; '' for nothing."""
 
@@ -35,7 +35,7 @@ class Moved:
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Target:
     """A parsed request target: `base` + `/` + `raw_repository` + `tail` [+ `?` + `query`].
 

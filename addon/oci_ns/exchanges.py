@@ -6,13 +6,13 @@ Knows which header fields travel; nothing of what is decided.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from mitmproxy import http
 
 from oci_ns.decision import Decision
 from oci_ns.fetch import Answer, Fields, Outgoing
 from oci_ns.spec_error import SpecError
+from oci_ns.value import value
 
 CREDENTIALS = ("authorization", "cookie")
 
@@ -32,7 +32,7 @@ _HOP_BY_HOP = frozenset(
 _CREDENTIALS = frozenset(name.encode() for name in CREDENTIALS)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """A client's request as it came: what it addressed, and the address it is connected to itself."""
 

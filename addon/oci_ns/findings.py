@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from oci_ns.value import value
 
 
 class Kind(enum.Enum):
@@ -74,7 +75,7 @@ _QUIET = frozenset({Kind.FELL_BACK, Kind.BLOCKED, Kind.UNSERVED, Kind.ABORTED})
 """Who decides these logs them already, or nobody needs to act."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """One thing found, in a sentence for people."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -27,13 +27,14 @@ from oci_ns.routes import RouteTable
 from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over, rejection_of
 from oci_ns.spec_error import SpecError
 from oci_ns.token_scope import with_scopes_moved
+from oci_ns.value import value
 
 logger = logging.getLogger(__name__)
 
 _STREAMED_STATUS = frozenset({200, 206})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Carried:
     """A request that mitmproxy carries: the decision with all its candidates, the one chosen, and the same as sent."""
 

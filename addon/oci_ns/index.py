@@ -6,16 +6,16 @@ Answers look-ups; the rules that ask them are in `routes`. Immutable once built.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from oci_ns.hops import Route, route_of
 from oci_ns.locations import Location, LocationIndex
 from oci_ns.pull_sources import PrefixIndex, PullSource, pull_sources
 from oci_ns.reference import Image, canonical_registry, is_host, registry_name
 from oci_ns.registries_conf import Endpoint, Registry
+from oci_ns.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Found:
     """A route that a source registry and repository lead to. `strip`: how much of the repository its prefix covers.
 

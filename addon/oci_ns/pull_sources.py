@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from oci_ns.reference import Image, parse_image
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint, PullFromMirror, Registry
+from oci_ns.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Match:
     """A registry and how many characters of the image name its prefix covers (for a wildcard: the host)."""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from oci_ns.decision import Action, Decision, Source, Subject
 from oci_ns.distribution import Target, join, namespaces_in, without_namespace
 from oci_ns.hops import Route
 from oci_ns.spec_error import SpecError
+from oci_ns.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """A request below /v2. `text` is its target as sent, `addressed` the addressed host's name in normal form.
 

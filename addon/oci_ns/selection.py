@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from oci_ns.authfile import Authfile
 from oci_ns.decision import Decision
@@ -17,13 +17,14 @@ from oci_ns.endpoints import Carrier, Endpoints, Question
 from oci_ns.fetch import Answer, FetchError
 from oci_ns.memory import Memory
 from oci_ns.spec_error import SpecError, message_in
+from oci_ns.value import value
 
 _UNKNOWN_CODES = {Operation.MANIFEST: "MANIFEST_UNKNOWN", Operation.BLOB: "BLOB_UNKNOWN"}
 # What an endpoint does not offer says nothing of the image: the client has another way for it.
 _ABSENCE_IS_AN_ANSWER = frozenset({Operation.REFERRERS, Operation.CATALOG})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rejection:
     """An endpoint that was passed over, and why. `status` is what it answered, None where it did not."""
 
@@ -35,7 +36,7 @@ class Rejection:
         return f"{self.decision.place}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Selected:
     """The endpoint that serves a pull.
 

@@ -5,13 +5,14 @@ Only the shape: who makes it from a flow is in `observed`, who groups them is in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from oci_ns.findings import Finding
 from oci_ns.record import Record
+from oci_ns.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transfer:
     """A request, and its answer where it has one.
 
