@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oci_ns.distribution import Moved, Operation
@@ -96,7 +97,7 @@ class Decision:
     operation: Operation | None = None
     subject: Subject | None = None
     pull: bool = False
-    alternatives: tuple[Decision, ...] = ()
+    alternatives: Sequence[Decision] = ()
     moved: Moved | None = None
 
     @property

@@ -37,14 +37,16 @@ class Moved:
 
 @value
 class Target:
-    """A parsed request target: `base` + `/` + `raw_repository` + `tail` [+ `?` + `query`].
+    """A parsed request target: `path` [+ `?` + `query`].
 
-    `base` is `/v2` as the client spelt it. `scope` is the decoded repository, or the decoded rest of the path where no
+    The path is `base` + `/` + `raw_repository` + `tail`, without that slash where there is no repository. `base` is
+    `/v2` as the client spelt it. `scope` is the decoded repository, or the decoded rest of the path where no
     repository is recognised ('' for ping and catalog). `suffix` is the reference as it stands behind an image name:
     `:tag`, `@digest` or ''. `query` is None where there is no question mark.
     """
 
     operation: Operation
+    path: str
     base: str
     raw_repository: str
     tail: str
@@ -75,31 +77,40 @@ class Target:
         """The first `strip` decoded characters of the repository, as the client spelt them."""
         return self.raw_repository[: _raw_length(self.raw_repository, strip)]
 
-    @property
-    def path(self) -> str:
-        """The path as the client sent it."""
-        return f"{self.base}/{self.raw_repository}{self.tail}" if self.raw_repository else f"{self.base}{self.tail}"
-
 
 def parse(target: str) -> Target | None:
     """Parse the target of a request line (path and query); None where it is not below `/v2`. Never raises."""
     path, question, query_text = target.partition("?")
     query = query_text if question else None
+    if "%" in path:
+        return _parse_escaped(path, query)
+    if not path.startswith("/v2/"):
+        return Target(Operation.PING, path, path, "", "", "", "", query) if path == "/v2" else None
+    below = path[4:]
+    if not below or below == "_catalog":
+        return Target(Operation.CATALOG if below else Operation.PING, path, "/v2", "", path[3:], "", "", query)
+    operation, length, suffix = _operation(below)
+    repository = below[:length]
+    return Target(operation, path, "/v2", repository, below[length:], repository, suffix, query)
+
+
+def _parse_escaped(path: str, query: str | None) -> Target | None:
+    """Parse a path with percent-escapes, which may stand for any of its characters."""
     decoded = _decode(path)
     if not decoded.startswith("/v2"):
         return None
     base = path[: _raw_length(path, 3)]
     if len(decoded) == 3 or decoded == "/v2/":
-        return Target(Operation.PING, base, "", path[len(base) :], "", "", query)
+        return Target(Operation.PING, path, base, "", path[len(base) :], "", "", query)
     if decoded[3] != "/":
         return None
     below = decoded[4:]
     if below == "_catalog":
-        return Target(Operation.CATALOG, base, "", path[len(base) :], "", "", query)
+        return Target(Operation.CATALOG, path, base, "", path[len(base) :], "", "", query)
     operation, length, suffix = _operation(below)
     raw = path[len(base) + _raw_length(path[len(base) :], 1) :]
     split = _raw_length(raw, length)
-    return Target(operation, base, raw[:split], raw[split:], below[:length], suffix, query)
+    return Target(operation, path, base, raw[:split], raw[split:], below[:length], suffix, query)
 
 
 def _operation(below: str) -> tuple[Operation, int, str]:
@@ -108,30 +119,30 @@ def _operation(below: str) -> tuple[Operation, int, str]:
     repository, _, kind = head.rpartition("/")
     if kind == "uploads" and repository.endswith("/blobs"):
         repository = repository[: -len("/blobs")]
-        found = (Operation.UPLOAD, "") if is_repository(repository) else None
-    elif kind == "blobs" and last == "uploads":
-        found = (Operation.UPLOAD, "") if is_repository(repository) else None
-    elif not is_repository(repository):
-        found = None
-    elif kind == "manifests":
-        found = _manifest(last)
-    elif kind == "blobs":
-        found = (Operation.BLOB, f"@{last}") if is_digest(last) else None
-    elif kind == "referrers":
-        found = (Operation.REFERRERS, f"@{last}") if is_digest(last) else None
+        operation, suffix = Operation.UPLOAD, ""
     else:
-        found = (Operation.TAGS, "") if kind == "tags" and last == "list" else None
-    if found is None:
+        operation, suffix = _asked(kind, last)
+    if operation is Operation.OTHER or not is_repository(repository):
         return Operation.OTHER, len(below), ""
-    return found[0], len(repository), found[1]
+    return operation, len(repository), suffix
 
 
-def _manifest(reference: str) -> tuple[Operation, str] | None:
-    if is_tag(reference):
-        return Operation.MANIFEST, f":{reference}"
-    return (Operation.MANIFEST, f"@{reference}") if is_digest(reference) else None
+def _asked(kind: str, last: str) -> tuple[Operation, str]:
+    """What is asked of a repository by the two components behind it."""
+    if kind == "manifests":
+        if is_tag(last):
+            return Operation.MANIFEST, f":{last}"
+        return (Operation.MANIFEST, f"@{last}") if is_digest(last) else _OTHER
+    if kind == "blobs":
+        if is_digest(last):
+            return Operation.BLOB, f"@{last}"
+        return (Operation.UPLOAD, "") if last == "uploads" else _OTHER
+    if kind == "tags":
+        return (Operation.TAGS, "") if last == "list" else _OTHER
+    return (Operation.REFERRERS, f"@{last}") if kind == "referrers" and is_digest(last) else _OTHER
 
 
+_OTHER = (Operation.OTHER, "")
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
@@ -199,10 +210,10 @@ def with_namespace(query: str | None, namespace: str, escaped: str | None = None
 
     `escaped` is `escape_namespace(namespace)` where the caller has it at hand.
     """
-    if namespaces_in(query) == [namespace] and query is not None and _is_spelt_plainly(query):
+    if query and namespaces_in(query) == [namespace] and _is_spelt_plainly(query):
         return query
     parameter = f"ns={escaped if escaped is not None else escape_namespace(namespace)}"
-    rest = without_namespace(query)
+    rest = without_namespace(query) if query else None
     return f"{rest}&{parameter}" if rest else parameter
 
 

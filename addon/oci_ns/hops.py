@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oci_ns.distribution import Operation, Target, escape_namespace, join, with_namespace, without_namespace
+from oci_ns.pull_sources import admitted_mirrors
 from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_API, canonical_registry, split_host
 from oci_ns.registries_conf import SOURCE_HOST, Endpoint, Registry
 
@@ -66,7 +67,8 @@ class Hop:
 
         '' where location and repository leave no repository. A location's path has no place in a ping or catalog.
         """
-        if target.operation in (Operation.PING, Operation.CATALOG):
+        unmoved = not (strip or self.path or self.reference) and target.scope
+        if unmoved or target.operation is Operation.PING or target.operation is Operation.CATALOG:
             path = target.path
         else:
             path = target.moved(strip, self.path, self.reference[1:])
@@ -113,7 +115,8 @@ class Route:
 
     `primary` is None where the registry has no location (wildcards: the source registry itself, whichever it is).
     `primary_is_source` tells that the primary is the source registry as the client knows it, not another place.
-    `broken` holds the locations that are no addresses.
+    `broken` holds the locations that are no addresses. Of the mirrors, `by_tag` and `by_digest` serve such pulls, and
+    `by_either` those that any of them serve. `claims` is whether the entry says anything but that a host is itself.
     """
 
     registry: Registry
@@ -122,6 +125,10 @@ class Route:
     primary: Hop | None
     primary_is_source: bool
     broken: tuple[str, ...]
+    by_tag: tuple[Hop, ...]
+    by_digest: tuple[Hop, ...]
+    by_either: tuple[Hop, ...]
+    claims: bool
 
     @property
     def proxies(self) -> tuple[Hop, ...]:
@@ -133,12 +140,13 @@ class Route:
             return self.mirrors
         return (*self.mirrors, primary)
 
-    @property
-    def claims(self) -> bool:
-        """Whether the entry says anything but that a host is itself."""
-        registry = self.registry
-        own = self.primary_is_source and registry.primary.namespace is None
-        return bool(self.mirrors or self.broken or registry.blocked or not own)
+    def is_served_at(self, registry: str) -> bool:
+        """Whether one of the proxies is at `registry`, a name in normal form."""
+        for hop in self.proxies:  # noqa: SIM110
+            # A generator costs more than all that it would look at.
+            if hop.registry == registry:
+                return True
+        return False
 
 
 def route_of(registry: Registry) -> Route:
@@ -152,11 +160,25 @@ def route_of(registry: Registry) -> Route:
     broken = [mirror.location for mirror, hop in zip(registry.mirrors, mirrors, strict=True) if hop is None]
     if location and primary is None:
         broken.append(location)
+    reachable = tuple(hop for hop in mirrors if hop is not None)
+    primary_is_source = not location or take_apart(location) == prefix
+    is_itself = primary_is_source and registry.primary.namespace is None
     return Route(
         registry=registry,
         prefix=prefix,
-        mirrors=tuple(hop for hop in mirrors if hop is not None),
+        mirrors=reachable,
         primary=primary,
-        primary_is_source=not location or take_apart(location) == prefix,
+        primary_is_source=primary_is_source,
         broken=tuple(broken),
+        by_tag=_admitted(registry, reachable, digested=False),
+        by_digest=_admitted(registry, reachable, digested=True),
+        by_either=_admitted(registry, reachable, digested=False, either=True),
+        claims=bool(reachable or broken or registry.blocked or not is_itself),
     )
+
+
+def _admitted(registry: Registry, hops: tuple[Hop, ...], *, digested: bool, either: bool = False) -> tuple[Hop, ...]:
+    admitted = {id(mirror) for mirror in admitted_mirrors(registry, digested=digested, either=either)}
+    found = tuple(hop for hop in hops if id(hop.endpoint) in admitted)
+    # One tuple for all that are the same: tables can be large.
+    return hops if len(found) == len(hops) else found

@@ -121,22 +121,25 @@ class RouteIndex:
 
     def find(self, source_host: str, scope: str, suffix: str) -> Found | None:
         """The route of a repository (or other path) of a source registry, if there is one that claims anything."""
-        name = f"{source_host}/{scope}{suffix}" if scope else source_host
-        length = len(source_host)
-        match = self._prefixes.longest(name, length, length)
-        if match is None:
+        strip = 0
+        if self._prefixes.is_whole(source_host):
+            registry = self._prefixes.get(source_host)
+        else:
+            name = f"{source_host}/{scope}{suffix}" if scope else source_host
+            length = len(source_host)
+            match = self._prefixes.longest(name, length, length)
+            # Another port is another host: `*.example.com` says nothing of a.example.com:5000.
+            if match is not None and match.length < length:
+                return None
+            registry = match.registry if match is not None else None
+            if match is not None and scope:
+                strip = max(min(match.length - length - 1, len(scope)), 0)
+        if registry is None:
             registry = self._prefixes.catch_all
             if registry is None or source_host in self._locations.registries or not is_host(source_host):
                 return None
-        else:
-            # Another port is another host: `*.example.com` says nothing of a.example.com:5000.
-            if match.length < length:
-                return None
-            registry, length = match.registry, match.length
         route = self.routes[id(registry)]
-        if not route.claims:
-            return None
-        return Found(route, source_host, max(min(length - len(source_host) - 1, len(scope)), 0))
+        return Found(route, source_host, strip) if route.claims else None
 
     def find_image(self, image: Image) -> tuple[Registry, list[PullSource]] | None:
         """The registry of an image and where it is pulled from, in order, as Podman does; None where it has no entry.

@@ -6,7 +6,7 @@ it already in the form that the endpoint of a given source registry wants.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from oci_ns.hops import Hop, Route
@@ -70,12 +70,16 @@ class LocationIndex:
         self._locations: dict[str, Location] = {}
         self.registries: set[str] = set()
         """The names, in normal form, of every host[:port] that is an endpoint."""
+        self._divided: set[str] = set()
+        """Those of them that are more than one location."""
         for route in routes:
             for hop in route.proxies:
                 self._add(route, hop)
 
     def _add(self, route: Route, hop: Hop) -> None:
         self.registries.add(hop.registry)
+        if hop.path or hop.reference:
+            self._divided.add(hop.registry)
         path = f"/{hop.path}" if hop.path else ""
         place = self._locations.setdefault(f"{hop.registry}{path}{hop.reference}", Location(hop.path))
         if place.prefixes.setdefault(hop.namespace, route.prefix.path) != route.prefix.path:
@@ -90,6 +94,12 @@ class LocationIndex:
 
     def covering(self, registry: str, scope: str, suffix: str) -> Iterable[Location]:
         """The locations at `registry` (a name in normal form) that `scope` lies under, longest first."""
+        place = self._locations.get(registry)
+        if registry not in self._divided:
+            return () if place is None else (place,)
+        return self._longest_first(registry, scope, suffix)
+
+    def _longest_first(self, registry: str, scope: str, suffix: str) -> Iterator[Location]:
         first = len(registry)
         name = f"{registry}/{scope}{suffix}" if scope else registry
         length = len(name)

@@ -6,9 +6,11 @@ Sources: containers-registries.conf(5); container-libs' `namespace-proxy`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from oci_ns.alternatives import Alternatives
 from oci_ns.decision import Action, Decision, Source, Subject
 from oci_ns.distribution import Moved, Operation
 from oci_ns.hops import Hop, Route, hop_of
@@ -18,94 +20,135 @@ from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.request import Request
 from oci_ns.spec_error import SpecError
 
+_BY_EITHER = frozenset({Operation.BLOB, Operation.PING, Operation.CATALOG})
+_SOURCES_KNOWN_MAX = 1024
+
 
 def pull(request: Request, source: Source, found: Found) -> Decision:
     """The first of the registry's endpoints that admits the reference, and the further ones as alternatives."""
-    registry = found.route.registry
-    if registry.blocked:
-        return blocked(request, source, request.subject(found.source_host, found.named), found.route)
-    decisions = [
-        decision
-        for hop in _admitted(request, found.route)
-        if (decision := send(request, source, found, hop)) is not None
-    ]
-    # Who addressed a registry proxy is sent to the source registry itself only where no proxy serves the pull.
-    if not decisions or request.addressed == found.source_host or not found.route.primary_is_source:
-        primary = _to_primary(request, source, found)
-        if primary is not None:
-            decisions.append(primary)
-    if not decisions:
-        message = f"no location of prefix {registry.prefix} can serve {found.source_host}/{request.target.scope}"
-        error = SpecError(404, "NAME_UNKNOWN", message, str(registry.origin))
+    route = found.route
+    if route.registry.blocked:
+        return blocked(request, source, request.subject(found.source_host, found.named), route)
+    places = _places(request, found)
+    if not places:
+        message = f"no location of prefix {route.registry.prefix} can serve {found.source_host}/{request.target.scope}"
+        error = SpecError(404, "NAME_UNKNOWN", message, str(route.registry.origin))
         subject = request.subject(found.source_host, found.named)
-        return request.block(source, error, route=found.route, subject=subject)
-    first, *others = decisions
-    return replace(first, pull=True, alternatives=tuple(others))
+        return request.block(source, error, route=route, subject=subject)
+    if len(places) == 1:
+        return _at(request, source, found, places[0], pulled=True)
+    others = Alternatives(lambda place: _at(request, source, found, place), places[1:])
+    return _at(request, source, found, places[0], others, pulled=True)
 
 
-def _admitted(request: Request, route: Route) -> Iterator[Hop]:
+_Place = Hop | None
+"""None is the registry that the client addressed, on its own connection."""
+
+
+def _places(request: Request, found: Found) -> Sequence[_Place]:
+    """Where the registry is served, in order; not where location and repository leave no repository."""
+    route = found.route
+    places: Sequence[_Place] = _admitted(request, route)
+    anywhere = request.has_repository_behind(found.strip)
+    if not anywhere:
+        places = [place for place in places if place is not None and place.path]
+    # Who addressed a registry proxy is sent to the source registry itself only where no proxy serves the pull.
+    if places and request.addressed != found.source_host and route.primary_is_source:
+        return places
+    primary = route.registry.primary
+    itself = route.primary_is_source and request.addressed == found.source_host and primary.namespace is None
+    if itself and not (primary.plain_http and request.scheme != "http"):
+        return (*places, None)
+    hop = route.primary if primary.location else _source_hop(primary, found.source_host)
+    return (*places, hop) if hop is not None and (anywhere or hop.path) else places
+
+
+@functools.lru_cache(maxsize=_SOURCES_KNOWN_MAX)
+def _source_hop(primary: Endpoint, source_host: str) -> Hop | None:
+    """The source registry itself, as the primary of a wildcard prefix has it."""
+    return hop_of(replace(primary, location=source_host), source_host)
+
+
+def _admitted(request: Request, route: Route) -> tuple[Hop, ...]:
     """The mirrors that serve this pull, in order, and have an address."""
-    hops = {id(hop.endpoint): hop for hop in route.mirrors}
-    for endpoint in mirrors_for(request, route.registry):
-        hop = hops.get(id(endpoint))
-        if hop is not None:
-            yield hop
+    target = request.target
+    if target.operation in _BY_EITHER:
+        return route.by_either
+    return route.by_digest if target.is_digested else route.by_tag
+
+
+def _at(
+    request: Request,
+    source: Source,
+    found: Found,
+    place: _Place,
+    alternatives: Sequence[Decision] = (),
+    *,
+    pulled: bool = False,
+) -> Decision:
+    if place is not None:
+        return _sent(request, source, found, place, _target(request, found, place), alternatives, pulled=pulled)
+    subject = request.subject(found.source_host, found.named)
+    kept = request.keep(source, None, request.own_target, found.route, subject)
+    primary = found.route.registry.primary
+    return replace(kept, endpoint=primary, pull=pulled, alternatives=alternatives)
 
 
 def mirrors_for(request: Request, registry: Registry) -> Iterator[Endpoint]:
     """The registry's mirrors that admit this pull, in order."""
     target = request.target
-    either = target.operation in (Operation.BLOB, Operation.PING, Operation.CATALOG)
-    return admitted_mirrors(registry, digested=target.is_digested, either=either)
-
-
-def _to_primary(request: Request, source: Source, found: Found) -> Decision | None:
-    """The request at the registry's own location; None where location and repository leave no repository there."""
-    route = found.route
-    primary = route.registry.primary
-    itself = route.primary_is_source and request.addressed == found.source_host and primary.namespace is None
-    if itself and not (primary.plain_http and request.scheme != "http"):
-        subject = request.subject(found.source_host, found.named)
-        return replace(request.keep(source, None, request.own_target, route, subject), endpoint=primary)
-    hop = route.primary
-    if not primary.location:
-        hop = hop_of(replace(primary, location=found.source_host), found.source_host)
-    return send(request, source, found, hop) if hop is not None else None
+    return admitted_mirrors(registry, digested=target.is_digested, either=target.operation in _BY_EITHER)
 
 
 def send(request: Request, source: Source, found: Found, hop: Hop) -> Decision | None:
     """Send the request to the endpoint; None where location and repository leave no repository there."""
+    text = _target(request, found, hop)
+    return _sent(request, source, found, hop, text) if text else None
+
+
+def _target(request: Request, found: Found, hop: Hop) -> str:
+    return hop.target(request.target, found.strip, found.source_host)
+
+
+def _sent(
+    request: Request,
+    source: Source,
+    found: Found,
+    hop: Hop,
+    text: str,
+    alternatives: Sequence[Decision] = (),
+    *,
+    pulled: bool = False,
+) -> Decision:
+    """The request as `text` at the endpoint."""
     target = request.target
-    text = hop.target(target, found.strip, found.source_host)
-    if not text:
-        return None
-    moved = Moved(target.beginning(found.strip), hop.path) if target.raw_repository else None
-    if moved is not None and moved.client == moved.endpoint:
-        moved = None
+    moved = None
+    if target.raw_repository and (found.strip or hop.path):
+        beginning = target.beginning(found.strip) if found.strip else ""
+        moved = Moved(beginning, hop.path) if beginning != hop.path else None
     namespace, _ = hop.namespace_for(found.source_host)
-    if hop.registry == request.addressed:
+    scheme, host, port, rerouted = hop.scheme, hop.host, hop.port, hop.registry != request.addressed
+    if not rerouted and not (hop.endpoint.plain_http and request.scheme != "http"):
         # The client's own connection to this endpoint: only a declared plain-http changes how it is made.
         scheme, host, port = request.scheme, request.host, request.port
-        if hop.endpoint.plain_http and scheme != "http":
-            scheme, host, port = hop.scheme, hop.host, hop.port
-        rerouted = False
-    else:
-        scheme, host, port, rerouted = hop.scheme, hop.host, hop.port, True
     unchanged = text == request.text and not rerouted and scheme == request.scheme
     return Decision(
-        action=Action.PASS if unchanged else Action.REWRITE,
-        namespace=namespace,
-        source=source,
-        scheme=scheme,
-        host=host,
-        port=port,
-        target=text,
-        rerouted=rerouted,
-        endpoint=hop.endpoint,
-        registry=found.route.registry,
-        operation=target.operation,
-        moved=moved,
-        subject=request.subject(found.source_host, found.named),
+        Action.PASS if unchanged else Action.REWRITE,
+        namespace,
+        source,
+        scheme,
+        host,
+        port,
+        text,
+        rerouted,
+        hop.endpoint,
+        found.route.registry,
+        None,
+        target.operation,
+        request.subject(found.source_host, found.named),
+        pulled,
+        alternatives,
+        moved,
     )
 
 

@@ -41,6 +41,15 @@ class PrefixIndex:
         )
         self._wildcards = {prefix[1:]: self._exact.pop(prefix) for prefix in list(self._exact) if prefix[:2] == "*."}
         self.catch_all: Registry | None = self._exact.pop(ANY_PREFIX, None)
+        self._divided = {prefix.partition("/")[0] for prefix in self._exact if "/" in prefix}
+
+    def is_whole(self, host: str) -> bool:
+        """Whether no prefix says anything of a part of the host[:port] alone, or of several hosts."""
+        return host not in self._divided and not self._wildcards
+
+    def get(self, prefix: str) -> Registry | None:
+        """The registry with the very prefix."""
+        return self._exact.get(prefix)
 
     def longest(self, name: str, host_length: int, first: int = 0) -> Match | None:
         """The registry with the longest prefix of `name`, whose first `host_length` characters are the host[:port].

@@ -6,6 +6,7 @@ OCI image-spec, "Digests"; the `reference` package of distribution (image names,
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ DOCKER_HUB_API = "registry-1.docker.io"
 _DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", DOCKER_HUB_API})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _REPOSITORY_LENGTH_MAX = 255
+_HOST_LENGTH_MAX = 255
+"""RFC 1035, section 2.3.4."""
+_KNOWN_MAX = 4096
+"""How many names are remembered with what was found out about them. None of them is longer than names may be."""
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
@@ -37,6 +42,11 @@ _is_image_id = re.compile(r"[a-f0-9]{64}").fullmatch
 
 def is_repository(text: str) -> bool:
     """Whether `text` is a repository name by the distribution-spec's grammar."""
+    return _is_known_repository(text) if len(text) <= _REPOSITORY_LENGTH_MAX else _is_repository(text) is not None
+
+
+@functools.lru_cache(maxsize=_KNOWN_MAX)
+def _is_known_repository(text: str) -> bool:
     return _is_repository(text) is not None
 
 
@@ -47,6 +57,8 @@ def is_tag(text: str) -> bool:
 
 def is_digest(text: str) -> bool:
     """Whether `text` is a digest, of any algorithm, by the image-spec's grammar."""
+    if text.startswith("sha256:") and text.isascii() and text[7:].isalnum():
+        return True
     return _is_digest(text) is not None
 
 
@@ -90,6 +102,11 @@ def registry_name(scheme: str, host: str, port: int | None) -> str:
 
     `host` is a DNS name, an IPv4 address or an IPv6 address with or without brackets; `scheme` tells the default port.
     """
+    find = _known_registry_name if len(host) <= _HOST_LENGTH_MAX else _registry_name
+    return find(scheme, host, port)
+
+
+def _registry_name(scheme: str, host: str, port: int | None) -> str:
     name = host.lower()
     if name.endswith("."):
         name = name[:-1]
@@ -100,16 +117,26 @@ def registry_name(scheme: str, host: str, port: int | None) -> str:
     return DOCKER_HUB if name in _DOCKER_HUB_NAMES else name
 
 
+_known_registry_name = functools.lru_cache(maxsize=_KNOWN_MAX)(_registry_name)
+
+
 def canonical_registry(text: str) -> str:
     """`registry_name` of a `host[:port]` written in a configuration or sent as `ns`; other text in lower case.
 
     No scheme is known here, so port 80 is taken for http and port 443 for https.
     """
+    return (_known_canonical_registry if len(text) <= _HOST_LENGTH_MAX else _canonical_registry)(text)
+
+
+def _canonical_registry(text: str) -> str:
     try:
         host, port = split_host(text)
     except ValueError:
         return text.lower()
     return registry_name("http" if port == 80 else "https", host, port)
+
+
+_known_canonical_registry = functools.lru_cache(maxsize=_KNOWN_MAX)(_canonical_registry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oci_ns.decision import Action, Decision, Source, Subject
-from oci_ns.distribution import Target, join, namespaces_in, without_namespace
+from oci_ns.distribution import Operation, Target, join, namespaces_in, without_namespace
 from oci_ns.hops import Route
 from oci_ns.spec_error import SpecError
 from oci_ns.value import value
@@ -29,7 +29,8 @@ class Request:
     @property
     def client_namespace(self) -> str:
         """The first `ns` of the client's that says anything; '' for none, and where the table overrides it."""
-        return "" if self.override else next(filter(None, namespaces_in(self.target.query)), "")
+        query = self.target.query
+        return next(filter(None, namespaces_in(query)), "") if query and not self.override else ""
 
     @property
     def own_target(self) -> str:
@@ -37,6 +38,14 @@ class Request:
         if not self.override:
             return self.text
         return join(self.target.path, without_namespace(self.target.query))
+
+    def has_repository_behind(self, strip: int) -> bool:
+        """Whether more than the first `strip` characters of the repository is left; always where none is due."""
+        target = self.target
+        if target.operation is Operation.PING or target.operation is Operation.CATALOG:
+            return True
+        # The slash behind what is stripped goes with it.
+        return len(target.scope) > (strip + 1 if strip else 0)
 
     def subject(self, source_host: str, named: int = 0) -> Subject:
         """What the request is about where its source registry is `source_host` (a name in normal form).

@@ -38,6 +38,7 @@ class RouteTable:
     def __init__(self, index: RouteIndex | None = None, policy: Policy | None = None) -> None:
         self.index = index or RouteIndex()
         self.policy = policy or Policy()
+        self._overrides = self.policy.client_namespace is ClientNamespace.OVERRIDE
 
     def addressed_host(self, scheme: str, named: str | None, host: str, port: int) -> tuple[str, int]:
         """Which host a request addresses: the one it names, if the table knows that, else where it is connected to.
@@ -85,29 +86,16 @@ class RouteTable:
         parsed = parse(target)
         if parsed is None:
             return None
-        return Request(
-            scheme=scheme,
-            host=host,
-            port=port,
-            text=target,
-            target=parsed,
-            addressed=registry_name(scheme, host, port),
-            pull=method in _PULL_METHODS and parsed.operation not in _NOT_PULLED,
-            override=self.policy.client_namespace is ClientNamespace.OVERRIDE,
-        )
+        pulled = method in _PULL_METHODS and parsed.operation not in _NOT_PULLED
+        return Request(scheme, host, port, target, parsed, registry_name(scheme, host, port), pulled, self._overrides)
 
     def _by_query(self, request: Request, namespace: str) -> Decision:
         """The client says which registry it means: obeyed at that registry and at its endpoints."""
         source_host = canonical_registry(namespace)
         target = request.target
-        in_place = None
-        for place in self.index.covering(request.addressed, target.scope, target.suffix):
-            hop = place.hop_for(source_host)
-            if hop is not None:
-                in_place = self._in_place(request, place, hop, source_host)
-                if place.depth > 0:
-                    return in_place
-                break
+        here = self._location_of(request, source_host)
+        if here is not None and here[0].path:
+            return self._in_place(request, *here, source_host)
         found = self.index.find(source_host, target.scope, target.suffix)
         if found is not None:
             if request.addressed == source_host:
@@ -115,10 +103,10 @@ class RouteTable:
                     kept = self._one_namespace(request)
                     return request.keep(Source.QUERY, namespace, kept, found.route, request.subject(source_host))
                 return pull(request, Source.QUERY, found)
-            if any(hop.registry == request.addressed for hop in found.route.proxies):
+            if found.route.is_served_at(request.addressed):
                 return self._at_endpoint(request, Source.QUERY, found)
-        if in_place is not None:
-            return in_place
+        if here is not None:
+            return self._in_place(request, *here, source_host)
         if self.policy.client_namespace is ClientNamespace.REJECT:
             message = f"ns={namespace} is not configured for {request.addressed} (ns_client_namespace=reject)"
             error = SpecError(403, "DENIED", message)
@@ -129,6 +117,15 @@ class RouteTable:
     @staticmethod
     def _one_namespace(request: Request) -> str:
         return join(request.target.path, with_first_namespace_only(request.target.query))
+
+    def _location_of(self, request: Request, source_host: str) -> tuple[Location, Hop] | None:
+        """The longest location around the repository where the source registry is served, and its endpoint there."""
+        target = request.target
+        for place in self.index.covering(request.addressed, target.scope, target.suffix):
+            hop = place.hop_for(source_host)
+            if hop is not None:
+                return place, hop
+        return None
 
     def _in_place(self, request: Request, place: Location, hop: Hop, source_host: str) -> Decision:
         """The repository already lies under the location of the source registry's endpoint: the path stays."""
@@ -188,7 +185,7 @@ class RouteTable:
             return None
         target = request.target
         found = self.index.find(canonical_registry(default), target.scope, target.suffix)
-        if found is not None and any(hop.registry == request.addressed for hop in found.route.proxies):
+        if found is not None and found.route.is_served_at(request.addressed):
             return self._at_endpoint(request, Source.DEFAULT, found)
         there = join(target.path, with_namespace(target.query, default))
         subject = request.subject(canonical_registry(default))
