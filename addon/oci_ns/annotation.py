@@ -5,6 +5,7 @@ Knows records and findings; nothing of mitmproxy.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from oci_ns.distribution import Operation
@@ -13,12 +14,18 @@ from oci_ns.log_line import printable
 from oci_ns.record import Record
 
 SEPARATOR = " · "
+_KNOWN_MAX = 2048
 _SAID_ALREADY = frozenset({Kind.BLOCKED, Kind.UNSERVED, Kind.UNRESOLVED, Kind.FELL_BACK})
 _NAMED_BY_REFERENCE = frozenset({Operation.MANIFEST.value, Operation.BLOB.value})
 
 
 def comment_on(record: Record, findings: Iterable[Finding]) -> str:
     """The comment: `image · ns=… (rule) · endpoint`, what was passed over, what was found, and the URL asked for."""
+    return _comment(record, tuple(findings))
+
+
+@functools.lru_cache(maxsize=_KNOWN_MAX)
+def _comment(record: Record, findings: tuple[Finding, ...]) -> str:
     parts = [record.image if record.operation in _NAMED_BY_REFERENCE else f"{record.image} ({record.operation})"]
     if record.error:
         parts.append(record.error)

@@ -55,17 +55,22 @@ def check(record: Record, answered: Answered) -> list[Finding]:
     return list(_refusal(record, answered)) if answered.status >= 400 else []
 
 
-def decided(record: Record) -> list[Finding]:
+def decided(record: Record) -> tuple[Finding, ...]:
     """What is to be noted about a decision, before there is an answer."""
+    unresolved = not record.source and record.action == "pass" and record.operation != Operation.OTHER.value
+    return _noted(record, unresolved) if unresolved or record.error or record.passed_over else ()
+
+
+def _noted(record: Record, unresolved: bool) -> tuple[Finding, ...]:
     found = []
     if record.error:
         kind = Kind.BLOCKED if record.error.startswith("403 ") else Kind.UNSERVED
         found.append(Finding(kind if record.source else Kind.UNRESOLVED, record.error))
-    if record.action == "pass" and not record.source and record.operation != Operation.OTHER.value:
+    if unresolved:
         found.append(Finding(Kind.UNRESOLVED, f"nothing in registries.conf tells which registry {record.image} is"))
     if record.passed_over:
         found.append(Finding(Kind.FELL_BACK, "; ".join(record.passed_over)))
-    return found
+    return tuple(found)
 
 
 def _namespace(record: Record, answered: Answered) -> Iterator[Finding]:

@@ -13,4 +13,4 @@ def assemble() -> list[object]:
     inject = NsInject()
     accounting = Accounting(lambda: inject.table.index)
     inject.on_load = accounting.loaded
-    return [inject, Observer((accounting,)), accounting, Commands(inject)]
+    return [inject, Observer(inject.forwarding.record, (accounting,)), accounting, Commands(inject)]

@@ -9,12 +9,15 @@ import time
 
 from mitmproxy import http
 
+from oci_ns.decided import Asked
 from oci_ns.decision import Decision
 from oci_ns.fetch import Answer, Fields, Outgoing
+from oci_ns.header_fields import HeaderFields
 from oci_ns.spec_error import SpecError
 from oci_ns.value import value
 
-CREDENTIALS = ("authorization", "cookie")
+CREDENTIALS = frozenset({b"authorization", b"cookie"})
+"""In lower case."""
 
 # They are between two neighbours (RFC 9110, section 7.6.1), or about a body that is not sent.
 _HOP_BY_HOP = frozenset(
@@ -29,7 +32,6 @@ _HOP_BY_HOP = frozenset(
     }
     | {b"transfer-encoding", b"upgrade", b"expect"}
 )
-_CREDENTIALS = frozenset(name.encode() for name in CREDENTIALS)
 
 
 @value
@@ -42,11 +44,13 @@ class Origin:
     addressed: tuple[str, str, int]
     """Scheme, host and port."""
     destination: tuple[str, int]
+    has_body: bool
+    """Whether the request, of which only the head is there, has a body."""
 
     def outgoing(self, decision: Decision) -> Outgoing:
         """The same request as it goes to where the decision says."""
         there = (decision.scheme, decision.host, decision.port)
-        dropped = _HOP_BY_HOP if decision.keeps_credentials else _HOP_BY_HOP | _CREDENTIALS
+        dropped = _HOP_BY_HOP if decision.keeps_credentials else _HOP_BY_HOP | CREDENTIALS
         if there != self.addressed:
             dropped |= {b"host"}
         return Outgoing(
@@ -61,14 +65,10 @@ class Origin:
         )
 
 
-def origin_of(request: http.Request, addressed: tuple[str, str, int]) -> Origin:
-    """The request before anything is changed in it."""
-    return Origin(request.method, request.path, request.headers.fields, addressed, (request.host, request.port))
-
-
-def has_body(request: http.Request) -> bool:
-    """Whether the request, of which only the head is there, has a body."""
-    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+def origin_of(asked: Asked, addressed: tuple[str, str, int], fields: Fields, by_name: HeaderFields) -> Origin:
+    """The request for `asked` with these header fields, `by_name` being the same, before anything is changed in it."""
+    has_body = by_name.has(b"transfer-encoding") or (by_name.get("content-length") or "0") != "0"
+    return Origin(asked.method, asked.target, fields, addressed, (asked.host, asked.port), has_body)
 
 
 def response_of(answer: Answer, method: str) -> http.Response:

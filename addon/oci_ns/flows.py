@@ -5,7 +5,7 @@ Knows mitmproxy's flows, and which header fields lead a client back; decides not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from mitmproxy import ctx, http
 from mitmproxy.proxy.mode_specs import ReverseMode
@@ -14,22 +14,15 @@ from oci_ns import record
 from oci_ns.decision import Action, Decision, Source, url_of
 from oci_ns.distribution import Operation, namespaces_in
 from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting
-from oci_ns.reference import registry_name
-from oci_ns.spec_error import SpecError
 from oci_ns.way_back import WayBack
 
-_REFERENCES = ("Location", "Link", "WWW-Authenticate")
+_REFERENCES = frozenset({b"location", b"link", b"www-authenticate"})
 
 
 def is_decided(flow: http.HTTPFlow) -> bool:
     """Whether this is a replay of what a decision made, which must not be decided again."""
-    return flow.metadata.get(record.UPSTREAM) == flow.request.url
-
-
-def operation_of(flow: http.HTTPFlow) -> str | None:
-    """The value of the decided operation; None where nothing was decided."""
-    operation = flow.metadata.get(record.OPERATION)
-    return operation if isinstance(operation, str) else None
+    upstream = flow.metadata.get(record.UPSTREAM)
+    return upstream is not None and upstream == flow.request.url
 
 
 def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
@@ -46,45 +39,20 @@ def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, in
     if (decision.scheme, decision.host, decision.port) != addressed:
         # The host's setter writes Host and :authority, with the port where the scheme does not imply it.
         request.scheme = decision.scheme
-        request.port = decision.port
+        request.data.port = decision.port
         request.host = decision.host
         if flow.server_conn.address == (decision.host, decision.port):
             # With keep_host_header, mitmproxy would present the name the client asked for to its own destination.
             flow.server_conn.sni = decision.host
-    if not decision.keeps_credentials:
-        for name in CREDENTIALS:
-            request.headers.pop(name, None)
+    if not decision.keeps_credentials and any(name.lower() in CREDENTIALS for name, _ in request.headers.fields):
+        request.headers.fields = tuple(each for each in request.headers.fields if each[0].lower() not in CREDENTIALS)
     request.path = decision.target
-
-
-def remember(flow: http.HTTPFlow, decision: Decision, origin: Origin, passed_over: Iterable[object]) -> None:
-    """Note in the flow what was decided about the request, and which endpoints were passed over."""
-    scheme, host, port = origin.addressed
-    addressed = url_of(scheme, host, port, origin.target)
-    noted = record.record_of(decision, addressed, origin.target, registry_name(scheme, host, port))
-    if decision.error is None:
-        noted.upstream = flow.request.url
-    noted.passed_over = [str(each) for each in passed_over]
-    record.write(noted, flow.metadata)
-
-
-def remember_outcome(
-    flow: http.HTTPFlow, endpoint: str, passed_over: Iterable[object], error: SpecError | None
-) -> None:
-    """Note that another endpoint served the request after all, or, with `error`, that none did."""
-    noted = record.read(flow.metadata)
-    if noted is None:
-        return
-    noted.endpoint = endpoint
-    noted.passed_over = [str(each) for each in passed_over]
-    noted.error = f"{error.status} {error.code}: {error.message}" if error is not None else ""
-    record.write(noted, flow.metadata)
 
 
 def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision, origin: Origin) -> None:
     """Make the endpoint's response one of the host that the client addressed."""
     headers = response.headers
-    if not any(name in headers for name in _REFERENCES):
+    if not any(name.lower() in _REFERENCES for name, _ in headers.fields):
         return
     if not sent.keeps_credentials:
         # The client would log in for the registry it believes to talk to, at whatever the endpoint names.

@@ -8,21 +8,25 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from oci_ns import record as records
 from oci_ns.blob_redirect import redirect_target
-from oci_ns.decision import Action, Decision, url_of
+from oci_ns.decided import Decided, Decisions
+from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
-from oci_ns.exchanges import Origin, answer_of, error_response, has_body, origin_of, redirect, response_of
+from oci_ns.exchanges import Origin, answer_of, error_response, origin_of, redirect, response_of
 from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
-from oci_ns.flows import apply, for_the_client, is_decided, operation_of, remember, remember_outcome
-from oci_ns.log_line import decision_line, printable
+from oci_ns.flows import apply, for_the_client, is_decided
+from oci_ns.header_fields import HeaderFields
+from oci_ns.log_line import is_heard, printable
 from oci_ns.options import Blobs
 from oci_ns.pull_access import PullAccess
+from oci_ns.record import Record
 from oci_ns.routes import RouteTable
 from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over, rejection_of
 from oci_ns.spec_error import SpecError
@@ -32,6 +36,8 @@ from oci_ns.value import value
 logger = logging.getLogger(__name__)
 
 _STREAMED_STATUS = frozenset({200, 206})
+_BLOB = Operation.BLOB.value
+_HTTP_1 = frozenset({b"HTTP/1.0", b"HTTP/1.1"})
 
 
 @value
@@ -47,6 +53,14 @@ class _Carried:
     """The addon's own, which is in the flow only from its last moment before it leaves until the answer's head."""
 
 
+@dataclass(slots=True)
+class _UnderWay:
+    """What is known of a request that was decided about. `carried` until the answer is there."""
+
+    record: Record
+    carried: _Carried | None = None
+
+
 class Forwarding:
     """What happens to flows between the client's request and the answer it gets."""
 
@@ -56,36 +70,57 @@ class Forwarding:
         self.blobs = Blobs.STREAM
         self.trusts_alone: Callable[[Decision], bool] = lambda _: False
         """Whether an endpoint is trusted, or shown a certificate, as only mitmproxy does it here."""
-        self._carried: WeakKeyDictionary[http.HTTPFlow, _Carried] = WeakKeyDictionary()
+        self._decisions = Decisions(RouteTable())
+        self._under_way: WeakKeyDictionary[http.HTTPFlow, _UnderWay] = WeakKeyDictionary()
+
+    def record(self, flow: http.HTTPFlow) -> Record | None:
+        """What is known of the flow's request; None where it was not decided about."""
+        under_way = self._under_way.get(flow)
+        return under_way.record if under_way is not None else None
 
     def request(self, table: RouteTable, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Decide by the table, and shape the flow; where endpoints have to be asked first, that is to be awaited."""
         request = flow.request
         if is_decided(flow):
-            request.stream = request.stream or operation_of(flow) == Operation.UPLOAD.value
+            self._replay(flow)
             return None
-        host, port = table.addressed_host(request.scheme, request.host_header, request.host, request.port)
-        decision = table.decide(request.method, request.scheme, host, port, request.path)
+        if self._decisions.table is not table:
+            self._decisions = Decisions(table)
+        fields = HeaderFields(request.headers.fields)
+        named = fields.get("host") if request.data.http_version in _HTTP_1 else request.host_header
+        decided = self._decisions.decide(
+            request.method, request.scheme, named, request.host, request.port, request.path
+        )
+        decision = decided.decision
         if decision.operation is None:
             if isinstance(flow.client_conn.proxy_mode, ReverseMode):
                 # A token service at the endpoint's own name is asked through the listener, too.
-                moved = functools.partial(table.moved_repository, request.scheme, host, port)
+                moved = functools.partial(table.moved_repository, *decided.addressed)
                 request.path = with_scopes_moved(request.path, moved)
             return None
-        origin = origin_of(request, (request.scheme, host, port))
+        origin = origin_of(decided.asked, decided.addressed, request.headers.fields, fields)
         if decision.pull:
             settled = self.selection.settled(decision)
             if settled is None or self.credentials.access(settled.sent, origin.outgoing) is not None:
-                return self._select(flow, origin, decision, settled)
-            self._carry_out(flow, origin, decision, settled)
+                return self._select(flow, origin, decided, settled)
+            self._carry_out(flow, origin, decided, settled)
             return None
-        self._carry_out(flow, origin, decision, None)
+        self._carry_out(flow, origin, decided, None)
         if decision.operation is Operation.UPLOAD and flow.response is None:
             request.stream = True
         return None
 
-    async def _select(self, flow: http.HTTPFlow, origin: Origin, decision: Decision, settled: Selected | None) -> None:
-        whole = decision.operation is not Operation.BLOB and not has_body(flow.request)
+    def _replay(self, flow: http.HTTPFlow) -> None:
+        record = records.read(flow.metadata)
+        if record is not None:
+            record = replace(record, findings=(), received=None)
+            records.write(record, flow.metadata)
+            self._under_way[flow] = _UnderWay(record)
+            flow.request.stream = flow.request.stream or record.operation == Operation.UPLOAD.value
+
+    async def _select(self, flow: http.HTTPFlow, origin: Origin, decided: Decided, settled: Selected | None) -> None:
+        decision = decided.decision
+        whole = decision.operation is not Operation.BLOB and not origin.has_body
         try:
             selected = settled or await self.selection.select(decision, origin.outgoing, whole=whole)
             access = self.credentials.access(selected.sent, origin.outgoing)
@@ -93,35 +128,35 @@ class Forwarding:
             if access is not None and selected.answer is None:
                 authorization = await self.credentials.authorization(access)
         except NotAuthorizedError as error:
-            self._carry_out(flow, origin, _refused(decision, SpecError(502, "UNAVAILABLE", str(error))), None)
+            self._refuse(flow, origin, decided, SpecError(502, "UNAVAILABLE", str(error)))
         except NoEndpointError as error:
-            self._carry_out(flow, origin, _refused(decision, error.spec_error), None)
+            self._refuse(flow, origin, decided, error.spec_error)
         except Exception:
             # mitmproxy would send the request on as it is, past everything that was configured.
             logger.exception("selecting an endpoint for %s failed", printable(str(decision.subject)))
-            failure = SpecError(500, "UNKNOWN", "ns-inject failed to select an endpoint; its log has the reason")
-            self._carry_out(flow, origin, _refused(decision, failure), None)
+            message = "ns-inject failed to select an endpoint; its log has the reason"
+            self._refuse(flow, origin, decided, SpecError(500, "UNKNOWN", message))
         else:
-            self._carry_out(flow, origin, decision, selected, access, authorization)
+            self._carry_out(flow, origin, decided, selected, access, authorization)
+
+    def _refuse(self, flow: http.HTTPFlow, origin: Origin, decided: Decided, error: SpecError) -> None:
+        refused = replace(decided.decision, action=Action.BLOCK, namespace=None, error=error, alternatives=())
+        self._shape(flow, origin, decided, refused, ())
 
     def _carry_out(
         self,
         flow: http.HTTPFlow,
         origin: Origin,
-        decision: Decision,
+        decided: Decided,
         selected: Selected | None,
         access: PullAccess | None = None,
         authorization: bytes | None = None,
     ) -> None:
         """Shape the flow as decided."""
+        decision = decided.decision
         chosen = selected.decision if selected is not None else decision
         sent = selected.sent if selected is not None else decision
-        rejections = selected.rejections if selected is not None else ()
-        addressed = url_of(*origin.addressed, origin.target)
-        _log_rejections(decision, rejections)
-        logger.info("%s", decision_line(origin.method, addressed, sent))
-        apply(flow, sent, origin.addressed)
-        remember(flow, sent, origin, rejections)
+        under_way = self._shape(flow, origin, decided, sent, selected.rejections if selected is not None else ())
         if flow.response is not None:
             return
         if selected is not None and selected.answer is not None:
@@ -129,44 +164,63 @@ class Forwarding:
             return
         if self.blobs is Blobs.REDIRECT:
             only_here = access is not None or self.trusts_alone(sent)
-            target = redirect_target(sent, addressed, origin.method, origin.fields, only_here=only_here)
+            target = redirect_target(sent, decided.url, origin.method, origin.fields, only_here=only_here)
             if target is not None:
                 flow.response = redirect(target)
                 return
-        self._carried[flow] = _Carried(decision, chosen, sent, origin, access, authorization)
+        under_way.carried = _Carried(decision, chosen, sent, origin, access, authorization)
+
+    def _shape(
+        self, flow: http.HTTPFlow, origin: Origin, decided: Decided, sent: Decision, rejections: tuple[Rejection, ...]
+    ) -> _UnderWay:
+        """Make the request the one that is sent, or answer it, and note that."""
+        _log_rejections(decided.decision, rejections)
+        apply(flow, sent, origin.addressed)
+        noted = decided.noted(sent, lambda: flow.request.url)
+        if is_heard(logging.INFO):
+            logger.info("%s", noted.line)
+        record = noted.record
+        if rejections:
+            record = replace(record, passed_over=tuple(map(str, rejections)))
+            records.write(record, flow.metadata)
+        else:
+            flow.metadata.update(noted.metadata)
+        under_way = self._under_way[flow] = _UnderWay(record)
+        return under_way
 
     def leaves(self, flow: http.HTTPFlow) -> None:
         """The last moment before the request leaves."""
-        carried = self._carried.get(flow)
+        under_way = self._under_way.get(flow)
+        carried = under_way.carried if under_way is not None else None
         if carried is not None and carried.authorization is not None and flow.response is None:
             flow.request.headers["Authorization"] = carried.authorization.decode("latin-1")
 
     def close(self) -> None:
         """Take back what is on its way: at the end, mitmproxy saves the flows that have no answer yet, too."""
-        for flow, carried in list(self._carried.items()):
-            _hide(flow, carried)
+        for flow, under_way in list(self._under_way.items()):
+            _hide(flow, under_way.carried)
         self.selection.endpoints.close()
 
     def response_head(self, flow: http.HTTPFlow) -> None:
         """Blobs are passed on as they come; what a person may want to read is kept."""
-        response = flow.response
-        if response is None:
+        response, under_way = flow.response, self._under_way.get(flow)
+        if response is None or under_way is None:
             return
-        carried = self._carried.get(flow)
+        carried = under_way.carried
         if carried is not None:
             _hide(flow, carried)
             if response.status_code != 401 or carried.access is None:
                 for_the_client(flow, response, carried.sent, carried.origin)
             if carried.decision.pull:
                 self.selection.answered(carried.decision, carried.chosen, response.status_code)
-        if operation_of(flow) == Operation.BLOB.value:
+        if under_way.record.operation == _BLOB:
             response.stream = response.stream or response.status_code in _STREAMED_STATUS
 
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
-        carried = self._carried.pop(flow, None)
+        carried = self._taken(flow)
         response = flow.response
-        if carried is None or not carried.decision.pull or response is None or has_body(flow.request):
+        if carried is None or not carried.decision.pull or response is None or carried.origin.has_body:
             return None
         operation = carried.decision.operation
         if response.status_code == 401 and carried.access is not None:
@@ -174,6 +228,14 @@ class Forwarding:
         if operation is Operation.BLOB or not carried.decision.alternatives:
             return None
         return self._ask_others(flow, carried, response) if is_passed_over(operation, response.status_code) else None
+
+    def _taken(self, flow: http.HTTPFlow) -> _Carried | None:
+        """What was carried, which is over now."""
+        under_way = self._under_way.get(flow)
+        if under_way is None:
+            return None
+        carried, under_way.carried = under_way.carried, None
+        return carried
 
     async def _ask_again(
         self, flow: http.HTTPFlow, carried: _Carried, access: PullAccess, response: http.Response
@@ -201,38 +263,45 @@ class Forwarding:
         try:
             selected = await self.selection.after(carried.decision, failed, origin.outgoing)
         except NoEndpointError as error:
-            remember_outcome(flow, "", error.rejections, error.spec_error)
+            self._turned_out(flow, "", error.rejections, error.spec_error)
             flow.response = error_response(error.spec_error, origin.method)
             logger.warning("%s", printable(error.spec_error.message))
             return
         rejections = (failed, *selected.rejections)
         _log_rejections(carried.decision, rejections)
-        remember_outcome(flow, selected.sent.place, rejections, None)
+        self._turned_out(flow, selected.sent.place, rejections, None)
         if selected.answer is not None:
             _answer(flow, selected.sent, origin, selected.answer)
 
+    def _turned_out(
+        self, flow: http.HTTPFlow, endpoint: str, passed_over: Iterable[Rejection], error: SpecError | None
+    ) -> None:
+        """Note that another endpoint served the request after all, or, with `error`, that none did."""
+        under_way = self._under_way.get(flow)
+        if under_way is None:
+            return
+        over, failure = tuple(map(str, passed_over)), "" if error is None else str(error)
+        under_way.record = replace(under_way.record, endpoint=endpoint, passed_over=over, error=failure)
+        records.write(under_way.record, flow.metadata)
+
     def failed(self, flow: http.HTTPFlow) -> None:
         """An endpoint that did not answer is looked at before the next request goes there."""
-        carried = self._carried.pop(flow, None)
+        carried = self._taken(flow)
         if carried is not None:
             _hide(flow, carried)
             if carried.decision.pull:
                 self.selection.failed(carried.decision, carried.chosen)
 
 
-def _hide(flow: http.HTTPFlow, carried: _Carried) -> None:
+def _hide(flow: http.HTTPFlow, carried: _Carried | None) -> None:
     """Nobody who saves, prints or shows the flow finds the addon's own Authorization in it."""
-    if carried.authorization is not None:
+    if carried is not None and carried.authorization is not None:
         flow.request.headers.pop("Authorization", None)
 
 
 def _answer(flow: http.HTTPFlow, sent: Decision, origin: Origin, answer: Answer) -> None:
     flow.response = response_of(answer, origin.method)
     for_the_client(flow, flow.response, sent, origin)
-
-
-def _refused(decision: Decision, error: SpecError) -> Decision:
-    return replace(decision, action=Action.BLOCK, namespace=None, error=error, alternatives=())
 
 
 def _log_rejections(decision: Decision, rejections: Iterable[Rejection]) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from oci_ns.decision import Decision
 
 LENGTH_MAX = 1000
 """In characters, of each URL: a client cannot fill a disk with one long line."""
+
+
+def is_heard(level: int) -> bool:
+    """Whether anybody listens to messages of this level: mitmproxy lets all of them be made, even where it is quiet."""
+    return any(handler.level <= level for handler in logging.root.handlers)
 
 
 def printable(text: str) -> str:
@@ -22,7 +29,7 @@ def printable(text: str) -> str:
 def decision_line(method: str, addressed: str, decision: Decision) -> str:
     """The line for a request that addressed the URL `addressed`."""
     error = decision.error
-    upstream = f"{error.status} {error.code}: {error.message}" if error is not None else str(decision.upstream)
+    upstream = str(error if error is not None else decision.upstream)
     where = decision.source.value if decision.source is not None else "no rule"
     namespace = f"ns={decision.namespace}" if decision.namespace is not None else "no ns"
     return printable(method) + f" {printable(addressed)} -> {printable(upstream)} [{printable(namespace)}, {where}]"

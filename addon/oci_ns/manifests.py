@@ -6,6 +6,7 @@ same; nothing of HTTP. What comes from a registry may be anything: a document is
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,9 @@ MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
+_KNOWN_MAX = 64
+_KNOWN_LENGTH_MAX = 32 * 1024
+"""In bytes: of bodies no longer than this, the last _KNOWN_MAX are remembered with what is in them."""
 _SIZE_MAX = 2**63 - 1
 """In bytes: a size is an int64 ("Content Descriptors")."""
 
@@ -116,7 +120,11 @@ def essence(content_type: str | None) -> str:
 
 
 def document(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in a body; None where it is none. Never raises."""
+    """The JSON object in a body; None where it is none. Never raises. Not to be changed: others may have the same."""
+    return (_known_document if len(body) <= _KNOWN_LENGTH_MAX else _document)(body)
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -124,8 +132,15 @@ def document(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+_known_document = functools.lru_cache(maxsize=_KNOWN_MAX)(_document)
+
+
 def manifest_in(body: bytes) -> ImageManifest | Index | None:
     """The manifest or index in a body, by what is in it; None where it is neither. Never raises."""
+    return (_known_manifest if len(body) <= _KNOWN_LENGTH_MAX else _manifest)(body)
+
+
+def _manifest(body: bytes) -> ImageManifest | Index | None:
     value = document(body)
     if value is None:
         return None
@@ -148,6 +163,9 @@ def manifest_in(body: bytes) -> ImageManifest | Index | None:
             artifact_type=_text(value, "artifactType"),
         )
     return None
+
+
+_known_manifest = functools.lru_cache(maxsize=_KNOWN_MAX)(_manifest)
 
 
 def config_in(body: bytes) -> ImageConfig | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
+ALGORITHMS = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 """Those of digests that can be made here (image-spec, "Registered algorithms", and what lies between)."""
 
 DOCUMENT_MAX = 256 * 1024
@@ -20,7 +20,7 @@ class Meter:
     def __init__(self, algorithm: str = "") -> None:
         """`algorithm` is that of the digest to make; none is made where it is not one of ALGORITHMS."""
         self.length = 0
-        self._hash = hashlib.new(algorithm) if algorithm in ALGORITHMS else None
+        self._hash = ALGORITHMS[algorithm]() if algorithm in ALGORITHMS else None
         self._algorithm = algorithm
         self._kept: list[bytes] | None = []
 
@@ -54,4 +54,4 @@ class Meter:
 def digest_of(body: bytes, like: str) -> str | None:
     """The digest of a whole body by the algorithm of the digest `like`; None where that cannot be made here."""
     algorithm = like.partition(":")[0]
-    return f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}" if algorithm in ALGORITHMS else None
+    return f"{algorithm}:{ALGORITHMS[algorithm](body).hexdigest()}" if algorithm in ALGORITHMS else None

@@ -5,8 +5,6 @@ Knows mitmproxy's flows, live ones and saved ones; judges nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mitmproxy import http
 from mitmproxy.flow import Flow
 
@@ -14,6 +12,7 @@ from oci_ns import record as records
 from oci_ns.answer_check import Answered
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, finding_in
+from oci_ns.header_fields import HeaderFields
 from oci_ns.meter import DOCUMENT_MAX
 from oci_ns.record import Record
 from oci_ns.transfer import Transfer
@@ -34,29 +33,30 @@ def record_in(flow: http.HTTPFlow) -> Record | None:
 
 def transfer_of(flow: http.HTTPFlow, record: Record, findings: tuple[Finding, ...] = ()) -> Transfer:
     """The flow's request, and its answer as far as it has come."""
-    request, response = flow.request, flow.response
+    request, response, error = flow.request, flow.response, flow.error
     peer = flow.client_conn.peername
-    transfer = Transfer(
-        client=peer[0] if peer else "",
-        agent=request.headers.get("User-Agent", ""),
-        method=request.method,
-        record=record,
-        begun=request.timestamp_start,
-        ended=flow.error.timestamp if flow.error is not None else None,
-        error=flow.error.msg if flow.error is not None else "",
-        findings=findings,
-    )
+    fields = HeaderFields(request.headers.fields)
+    method = request.method
+    client, agent, begun = peer[0] if peer else "", fields.get("user-agent") or "", request.timestamp_start
+    ended, message = (error.timestamp, error.msg) if error is not None else (None, "")
     if response is None:
-        return transfer
-    return replace(
-        transfer,
-        status=response.status_code,
-        headed=response.timestamp_start,
-        ended=transfer.ended or response.timestamp_end,
-        received=_received(record, response, request.method),
-        body=_document(record, response),
-        digest=response.headers.get("Docker-Content-Digest", ""),
-        challenged=response.status_code == 401 and "Authorization" not in request.headers,
+        return Transfer(client, agent, method, record, begun, ended=ended, error=message, findings=findings)
+    said = HeaderFields(response.headers.fields)
+    return Transfer(
+        client,
+        agent,
+        method,
+        record,
+        begun,
+        response.status_code,
+        response.timestamp_start,
+        ended or response.timestamp_end,
+        _received(record, response, said, method),
+        _document(record, response, said),
+        said.get("docker-content-digest") or "",
+        message,
+        response.status_code == 401 and not fields.has(b"authorization"),
+        findings,
     )
 
 
@@ -75,12 +75,13 @@ def answered(
     flow: http.HTTPFlow, record: Record, response: http.Response, digest: str | None, expected_size: int | None
 ) -> Answered:
     """The answer as it is checked; `digest` and `expected_size` as Answered has them."""
+    said = HeaderFields(response.headers.fields)
     return Answered(
         method=flow.request.method,
         status=response.status_code,
-        header=response.headers.get,
+        header=said.get,
         request_header=flow.request.headers.get,
-        body=_document(record, response),
+        body=_document(record, response, said),
         digest=digest,
         expected_size=expected_size,
         now=flow.request.timestamp_start,
@@ -91,22 +92,22 @@ def _is_over(flow: http.HTTPFlow) -> bool:
     return flow.error is not None or (flow.response is not None and flow.response.timestamp_end is not None)
 
 
-def _received(record: Record, response: http.Response, method: str) -> int:
+def _received(record: Record, response: http.Response, said: HeaderFields, method: str) -> int:
     if record.received is not None or record.error:
         return record.received or 0
     if response.raw_content is not None:
         return len(response.raw_content)
-    told = response.headers.get("Content-Length", "")
+    told = said.get("content-length") or ""
     return int(told) if method != "HEAD" and response.status_code in (200, 206) and told.isdecimal() else 0
 
 
-def _document(record: Record, response: http.Response) -> bytes | None:
+def _document(record: Record, response: http.Response, said: HeaderFields) -> bytes | None:
     """The body, decoded, where it is one that somebody may look into."""
     raw = response.raw_content
     most = _BODY_MAX if record.operation == _MANIFEST else DOCUMENT_MAX
     if raw is None or len(raw) > most or not raw:
         return None
-    if "Content-Encoding" not in response.headers:
+    if not said.has(b"content-encoding"):
         return raw
     decoded = response.get_content(strict=False)
     return decoded if decoded is not None and len(decoded) <= most else None

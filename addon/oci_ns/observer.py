@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -58,14 +58,18 @@ class Account(Protocol):
 class _Watched:
     record: Record
     pull: Pull | None
-    findings: list[Finding]
+    findings: tuple[Finding, ...]
     meter: Meter | None = None
 
 
 @dataclass(eq=False)
 class Observer:
-    """Watches. `accounts` are told everything; `now` is in seconds since the epoch."""
+    """Watches. `accounts` are told everything; `now` is in seconds since the epoch.
 
+    `recorded` is what the addon that decides knows of a request, None where it did not see it.
+    """
+
+    recorded: Callable[[http.HTTPFlow], Record | None]
     accounts: Sequence[Account] = ()
     now: Callable[[], float] = time.time
     _pulls: Pulls = field(default_factory=Pulls)
@@ -85,10 +89,9 @@ class Observer:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """See what was decided."""
-        record = records.read(flow.metadata) if flow.live else None
+        record = self.recorded(flow) if flow.live else None
         if record is None:
             return
-        record.findings, record.received = [], None
         transfer = transfer_of(flow, record)
         watched = _Watched(record, self._pulls.begin(transfer), decided(record))
         self._watched[flow] = watched
@@ -99,8 +102,11 @@ class Observer:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Measure a blob that is passed on as it comes."""
-        watched, response = self._watched.get(flow), flow.response
-        if watched is None or response is None or response.stream is not True or watched.record.operation != _BLOB:
+        response = flow.response
+        if response is None or response.stream is not True:
+            return
+        watched = self._watched.get(flow)
+        if watched is None or watched.record.operation != _BLOB:
             return
         whole = response.status_code == 200 and "Content-Encoding" not in response.headers
         algorithm = watched.record.reference[1:].partition(":")[0] if ctx.options.ns_verify_blobs and whole else ""
@@ -112,51 +118,54 @@ class Observer:
         watched, response = self._watched.pop(flow, None), flow.response
         if watched is None or response is None:
             return
-        self._reread(flow, watched)
+        record = self.recorded(flow) or watched.record
         meter = watched.meter
         if meter is not None:
             if response.raw_content is not None and not meter.length:
                 # Another addon has answered: its answer never passed by.
                 meter(response.raw_content)
-            watched.record.received = meter.length
             if response.raw_content is None:
                 response.raw_content = meter.document
-        fresh = decided(watched.record)
-        if not watched.record.error:
+        findings = decided(record)
+        if not record.error:
             digest = meter.digest if meter is not None else None
-            size = watched.pull.blobs.get(watched.record.reference[1:]) if watched.pull is not None else None
-            seen = answered(flow, watched.record, response, digest, size)
-            fresh += self._worth_noting(watched.record, check(watched.record, seen))
-        self._settle(flow, watched, fresh)
+            size = watched.pull.blobs.get(record.reference[1:]) if watched.pull is not None else None
+            found = check(record, answered(flow, record, response, digest, size))
+            if found:
+                findings = (*findings, *self._worth_noting(record, found))
+        self._settle(flow, watched, record, findings)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """See that the answer did not come, or not as a whole."""
         watched = self._watched.pop(flow, None)
         if watched is None or flow.error is None:
             return
-        self._reread(flow, watched)
+        record = self.recorded(flow) or watched.record
+        received = watched.meter.length if watched.meter is not None else 0
+        broken_off = _broken_off(flow, record, flow.error.msg, received)
+        self._settle(flow, watched, record, (*decided(record), broken_off))
+
+    def _settle(self, flow: http.HTTPFlow, watched: _Watched, record: Record, findings: tuple[Finding, ...]) -> None:
+        if record is not watched.record or findings != watched.findings:
+            news = [finding for finding in findings if finding not in watched.findings]
+            watched.record, watched.findings = record, findings
+            self._annotate(flow, watched)
+            self._log(record, news)
         if watched.meter is not None:
-            watched.record.received = watched.meter.length
-        self._settle(flow, watched, [*decided(watched.record), _broken_off(flow, watched.record, flow.error.msg)])
-
-    def _reread(self, flow: http.HTTPFlow, watched: _Watched) -> None:
-        """Another endpoint may have served it in the meantime."""
-        watched.record = records.read(flow.metadata) or watched.record
-
-    def _settle(self, flow: http.HTTPFlow, watched: _Watched, findings: list[Finding]) -> None:
-        news = [finding for finding in findings if finding not in watched.findings]
-        watched.findings = findings
-        self._annotate(flow, watched)
-        self._log(watched.record, news)
-        transfer = transfer_of(flow, watched.record, tuple(findings))
+            watched.record = replace(watched.record, received=watched.meter.length)
+            records.write(watched.record, flow.metadata)
+        if watched.pull is None and not self.accounts:
+            return
+        transfer = transfer_of(flow, watched.record, findings)
         for account in self.accounts:
             account.answered(transfer)
         if watched.pull is not None:
             self._pulls.end(watched.pull, transfer)
 
     def _annotate(self, flow: http.HTTPFlow, watched: _Watched) -> None:
-        watched.record.findings = [str(finding) for finding in watched.findings]
-        records.write(watched.record, flow.metadata)
+        if watched.findings or records.FINDINGS in flow.metadata:
+            watched.record = replace(watched.record, findings=tuple(map(str, watched.findings)))
+            records.write(watched.record, flow.metadata)
         flow.comment = comment_on(watched.record, watched.findings)
         flow.marked = marker_for(watched.findings)
 
@@ -191,12 +200,11 @@ class Observer:
                 account.pulled(pull)
 
 
-def _broken_off(flow: http.HTTPFlow, record: Record, message: str) -> Finding:
-    received = record.received
+def _broken_off(flow: http.HTTPFlow, record: Record, message: str, received: int) -> Finding:
     if message == _CLIENT_GONE:
         return Finding(Kind.ABORTED, "the client went away" + (f" after {received} bytes" if received else ""))
     if flow.response is None:
         return Finding(Kind.FAILED, f"{record.endpoint}: {message}")
     length = flow.response.headers.get("Content-Length", "")
     whole = f" of {length}" if length.isdecimal() else ""
-    return Finding(Kind.TRUNCATED, f"{record.endpoint}: {message} after {received or 0}{whole} bytes")
+    return Finding(Kind.TRUNCATED, f"{record.endpoint}: {message} after {received}{whole} bytes")

@@ -5,7 +5,7 @@ Knows manifests and transfers; which transfers belong to it is told by `pulls`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind
@@ -116,7 +116,7 @@ class Pull:
             self.endpoints.append(record.endpoint)
         self.passed_over += [each for each in record.passed_over if each not in self.passed_over]
         if len(self.transfers) < _TRANSFERS_MAX:
-            self.transfers.append(replace(transfer, body=None))
+            self.transfers.append(transfer.without_body())
         self.remarks.update({each.kind.value: each.text for each in transfer.findings if _is_remark(each, record)})
         problem = _problem(transfer)
         if problem:

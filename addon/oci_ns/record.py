@@ -7,19 +7,21 @@ so that they survive saving. A flow file may come from anywhere: what is not as 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
 from oci_ns.decision import Decision
 from oci_ns.distribution import Operation, Target, parse
+from oci_ns.value import value
 
 PREFIX = "ns_"
 """All keys in the metadata begin so."""
 UPSTREAM = f"{PREFIX}upstream"
 OPERATION = f"{PREFIX}operation"
+FINDINGS = f"{PREFIX}findings"
 
 
-@dataclass(slots=True)
+@value
 class Record:
     """One request. The names of the fields are those of the metadata, with PREFIX. '' stands for what is not known.
 
@@ -43,9 +45,9 @@ class Record:
     source: str = ""
     endpoint: str = ""
     entry: str = ""
-    passed_over: list[str] = field(default_factory=list)
+    passed_over: tuple[str, ...] = ()
     error: str = ""
-    findings: list[str] = field(default_factory=list)
+    findings: tuple[str, ...] = ()
     received: int | None = None
 
 
@@ -53,27 +55,29 @@ _FIELDS = tuple((each.name, PREFIX + each.name) for each in fields(Record))
 _LISTS = frozenset({"passed_over", "findings"})
 
 
-def record_of(decision: Decision, addressed: str, target: str, host: str) -> Record:
-    """What a decision says of a request for the URL `addressed`, whose path and query are `target`."""
-    operation = (decision.operation or Operation.OTHER).value
+def record_of(decision: Decision, addressed: str, upstream: str, target: str, host: str) -> Record:
+    """What a decision says of a request for the URL `addressed`, whose path and query are `target`.
+
+    `upstream` is the URL that went upstream, where one did; `host` is the addressed host's name in normal form.
+    """
     subject, error, registry = decision.subject, decision.error, decision.registry
-    record = Record(operation, decision.action.value, addressed)
     if subject is not None:
-        record.registry, record.repository, record.reference = subject.registry, subject.repository, subject.reference
-        record.image = str(subject)
+        image, named = str(subject), (subject.registry, subject.repository, subject.reference)
     else:
-        _name(record, parse(target), host)
-    record.namespace = decision.namespace or ""
-    if decision.source is not None:
-        record.source = decision.source.value
-    if registry is not None:
-        record.entry = f"prefix {registry.prefix}, {registry.origin}"
-    if error is not None:
-        record.error = f"{error.status} {error.code}: {error.message}"
-    else:
-        record.upstream = decision.upstream or ""
-        record.endpoint = decision.place
-    return record
+        image, named = _named(parse(target), host)
+    return Record(
+        (decision.operation or Operation.OTHER).value,
+        decision.action.value,
+        addressed,
+        upstream if error is None else "",
+        image,
+        *named,
+        namespace=decision.namespace or "",
+        source=decision.source.value if decision.source is not None else "",
+        endpoint=decision.place if error is None else "",
+        entry=f"prefix {registry.prefix}, {registry.origin}" if registry is not None else "",
+        error=str(error) if error is not None else "",
+    )
 
 
 def foreign_record(addressed: str, target: str, host: str) -> Record | None:
@@ -81,42 +85,39 @@ def foreign_record(addressed: str, target: str, host: str) -> Record | None:
     parsed = parse(target)
     if parsed is None:
         return None
-    record = Record(parsed.operation.value, addressed=addressed, upstream=addressed, endpoint=host, registry=host)
-    _name(record, parsed, host)
-    return record
+    image, (_, repository, reference) = _named(parsed, host)
+    return Record(parsed.operation.value, "", addressed, addressed, image, host, repository, reference, endpoint=host)
 
 
-def _name(record: Record, target: Target | None, host: str) -> None:
-    """Name the image after the host that was addressed: nothing tells which registry that means."""
-    if target is not None:
-        record.repository, record.reference = target.scope, target.suffix
-    record.image = f"{host}/{record.repository}{record.reference}" if record.repository else host
+def _named(target: Target | None, host: str) -> tuple[str, tuple[str, str, str]]:
+    """The image named after the host that was addressed, and in parts: nothing tells which registry that means."""
+    repository, reference = (target.scope, target.suffix) if target is not None else ("", "")
+    return f"{host}/{repository}{reference}" if repository else host, ("", repository, reference)
+
+
+def metadata_of(record: Record) -> dict[str, str | int | list[str]]:
+    """What is kept of the record: all that it says."""
+    values = ((name, key, getattr(record, name)) for name, key in _FIELDS)
+    return {key: list(value) if name in _LISTS else value for name, key, value in values if value or value == 0}
 
 
 def write(record: Record, metadata: MutableMapping[str, Any]) -> None:
     """Keep the record; what it does not say is not there."""
-    for name, key in _FIELDS:
-        value = getattr(record, name)
-        if value or value == 0:
-            metadata[key] = value
-        else:
-            metadata.pop(key, None)
+    for _, key in _FIELDS:
+        metadata.pop(key, None)
+    metadata.update(metadata_of(record))
 
 
 def read(metadata: Mapping[str, Any]) -> Record | None:
     """The record that is kept; None where there is none. Never raises."""
-    operation = metadata.get(OPERATION)
-    if not isinstance(operation, str):
+    if not isinstance(metadata.get(OPERATION), str):
         return None
-    record = Record(operation)
-    for name, key in _FIELDS[1:]:
+    found: dict[str, Any] = {}
+    for name, key in _FIELDS:
         value = metadata.get(key)
         if name in _LISTS:
             if isinstance(value, list | tuple):
-                setattr(record, name, [each for each in value if isinstance(each, str)])
-        elif name == "received":
-            if isinstance(value, int):
-                record.received = value
-        elif isinstance(value, str):
-            setattr(record, name, value)
-    return record
+                found[name] = tuple(each for each in value if isinstance(each, str))
+        elif isinstance(value, int if name == "received" else str):
+            found[name] = value
+    return Record(**found)

@@ -15,6 +15,9 @@ class SpecError:
     message: str
     detail: str | list[dict[str, str]] | None = None
 
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.message}"
+
     def body(self) -> bytes:
         """The JSON document; `detail` is left out where there is none."""
         error: dict[str, object] = {"code": self.code, "message": self.message}

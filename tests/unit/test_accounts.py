@@ -35,7 +35,7 @@ TRANSFER = transfer(
     1_700_000_000,
     body=MANIFEST,
     findings=(Finding(Kind.WRONG_NAMESPACE, "served\n\x1b[31m docker.io"),),
-    passed_over=["a.example.com: down"],
+    passed_over=("a.example.com: down",),
 )
 
 

@@ -55,7 +55,7 @@ def context(tmp_path: Path) -> Iterator[taddons.context]:
     conf.write_text(CONF)
     with taddons.context(Proxyserver()) as made:
         addon = NsInject(Registries())
-        observer = Observer()
+        observer = Observer(addon.forwarding.record)
         view = View()
         made.master.addons.add(view, addon, observer, Commands(addon))
         made.options.update(ns_registries_conf=str(conf))

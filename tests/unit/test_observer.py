@@ -101,7 +101,7 @@ def watching(tmp_path: Path) -> Iterator[Watching]:
     conf.write_text(CONF)
     with taddons.context(Proxyserver()) as context:
         addon, account = NsInject(Registries()), Recording()
-        observer = Observer((account,))
+        observer = Observer(addon.forwarding.record, (account,))
         context.master.addons.add(addon, observer)
         context.options.update(ns_registries_conf=str(conf))
         yield Watching(addon, observer, account, context)

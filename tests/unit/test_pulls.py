@@ -227,7 +227,7 @@ LINES = [
     (
         [
             transfer(
-                "GET manifest :v1", 0, status=None, error="timed out", agent="", passed_over=["a.example.com: down"]
+                "GET manifest :v1", 0, status=None, error="timed out", agent="", passed_over=("a.example.com: down",)
             )
         ],
         "failed, 0 B in 0.10 s from proxy.example.com, passed over a.example.com: down, error: timed out [10.0.0.1 -]",
