@@ -20,7 +20,7 @@ from oci_ns.annotation import comment_on
 from oci_ns.answer_check import check, decided
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind, marker_for
-from oci_ns.log_line import printable
+from oci_ns.log_line import is_heard, printable
 from oci_ns.meter import Meter
 from oci_ns.observed import answered, transfer_of
 from oci_ns.pull import Pull
@@ -194,8 +194,9 @@ class Observer:
 
     def _tell(self, over: Iterable[Pull]) -> None:
         for pull in over:
-            log = logger.warning if pull.result == "failed" else logger.info
-            log("%s", printable(pull_line(pull)))
+            level = logging.WARNING if pull.result == "failed" else logging.INFO
+            if is_heard(level):
+                logger.log(level, "%s", printable(pull_line(pull)))
             for account in self.accounts:
                 account.pulled(pull)
 
