@@ -16,11 +16,12 @@ from oci_ns.distribution import Moved, Operation
 from oci_ns.hops import Hop, Route, hop_of
 from oci_ns.index import Found
 from oci_ns.pull_sources import admitted_mirrors
-from oci_ns.registries_conf import Endpoint, Registry
+from oci_ns.registries_conf import SOURCE_HOST, Endpoint, Registry
 from oci_ns.request import Request
 from oci_ns.spec_error import SpecError
 
-_BY_EITHER = frozenset({Operation.BLOB, Operation.PING, Operation.CATALOG})
+# A tuple: to find an enum's member in a set costs several times as much.
+_BY_EITHER = (Operation.BLOB, Operation.PING, Operation.CATALOG)
 _SOURCES_KNOWN_MAX = 1024
 
 
@@ -35,9 +36,7 @@ def pull(request: Request, source: Source, found: Found) -> Decision:
         error = SpecError(404, "NAME_UNKNOWN", message, str(route.registry.origin))
         subject = request.subject(found.source_host, found.named)
         return request.block(source, error, route=route, subject=subject)
-    if len(places) == 1:
-        return _at(request, source, found, places[0], pulled=True)
-    others = Alternatives(lambda place: _at(request, source, found, place), places[1:])
+    others = Alternatives(lambda place: _at(request, source, found, place), places[1:]) if len(places) > 1 else ()
     return _at(request, source, found, places[0], others, pulled=True)
 
 
@@ -87,7 +86,8 @@ def _at(
     pulled: bool = False,
 ) -> Decision:
     if place is not None:
-        return _sent(request, source, found, place, _target(request, found, place), alternatives, pulled=pulled)
+        text = place.target(request.target, found.strip, found.source_host)
+        return _sent(request, source, found, place, text, alternatives, pulled)
     subject = request.subject(found.source_host, found.named)
     kept = request.keep(source, None, request.own_target, found.route, subject)
     primary = found.route.registry.primary
@@ -102,12 +102,8 @@ def mirrors_for(request: Request, registry: Registry) -> Iterator[Endpoint]:
 
 def send(request: Request, source: Source, found: Found, hop: Hop) -> Decision | None:
     """Send the request to the endpoint; None where location and repository leave no repository there."""
-    text = _target(request, found, hop)
+    text = hop.target(request.target, found.strip, found.source_host)
     return _sent(request, source, found, hop, text) if text else None
-
-
-def _target(request: Request, found: Found, hop: Hop) -> str:
-    return hop.target(request.target, found.strip, found.source_host)
 
 
 def _sent(
@@ -117,24 +113,22 @@ def _sent(
     hop: Hop,
     text: str,
     alternatives: Sequence[Decision] = (),
-    *,
     pulled: bool = False,
 ) -> Decision:
     """The request as `text` at the endpoint."""
-    target = request.target
+    target, strip, path, source_host = request.target, found.strip, hop.path, found.source_host
     moved = None
-    if target.raw_repository and (found.strip or hop.path):
-        beginning = target.beginning(found.strip) if found.strip else ""
-        moved = Moved(beginning, hop.path) if beginning != hop.path else None
-    namespace, _ = hop.namespace_for(found.source_host)
+    if (strip or path) and target.raw_repository:
+        beginning = target.beginning(strip)
+        moved = Moved(beginning, path) if beginning != path else None
     scheme, host, port, rerouted = hop.scheme, hop.host, hop.port, hop.registry != request.addressed
     if not rerouted and not (hop.endpoint.plain_http and request.scheme != "http"):
         # The client's own connection to this endpoint: only a declared plain-http changes how it is made.
         scheme, host, port = request.scheme, request.host, request.port
-    unchanged = text == request.text and not rerouted and scheme == request.scheme
+    unchanged = not rerouted and text == request.text and scheme == request.scheme
     return Decision(
         Action.PASS if unchanged else Action.REWRITE,
-        namespace,
+        source_host if hop.namespace == SOURCE_HOST else hop.namespace,
         source,
         scheme,
         host,
@@ -145,7 +139,7 @@ def _sent(
         found.route.registry,
         None,
         target.operation,
-        request.subject(found.source_host, found.named),
+        Subject(source_host, target.scope[found.named :] if found.named else target.scope, target.suffix),
         pulled,
         alternatives,
         moved,

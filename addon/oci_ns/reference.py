@@ -17,13 +17,14 @@ DOCKER_HUB_API = "registry-1.docker.io"
 _DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", DOCKER_HUB_API})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _REPOSITORY_LENGTH_MAX = 255
+_TAG_LENGTH_MAX = 128
 _HOST_LENGTH_MAX = 255
 """RFC 1035, section 2.3.4."""
 _KNOWN_MAX = 4096
 """How many names are remembered with what was found out about them. None of them is longer than names may be."""
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_TAG = rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{_TAG_LENGTH_MAX - 1}}}"
 _DIGEST = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
 _DOMAIN_LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _HOST = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[A-Fa-f0-9:.]+\])(?::[0-9]+)?"
@@ -52,6 +53,11 @@ def _is_known_repository(text: str) -> bool:
 
 def is_tag(text: str) -> bool:
     """Whether `text` is a tag by the distribution-spec's grammar."""
+    return len(text) <= _TAG_LENGTH_MAX and _is_known_tag(text)
+
+
+@functools.lru_cache(maxsize=_KNOWN_MAX)
+def _is_known_tag(text: str) -> bool:
     return _is_tag(text) is not None
 
 
