@@ -6,18 +6,18 @@ The image's side of registries.conf, answered as the reference implementation do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from oci_ns.reference import Image, parse_image
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint, PullFromMirror, Registry
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A registry and how many characters of the image name its prefix covers (for a wildcard: the host)."""
+class Match(NamedTuple):
+    """The number of a registry and how many characters of the image name its prefix covers (a wildcard's: the host)."""
 
-    registry: Registry
+    registry: int
     length: int
 
 
@@ -33,13 +33,21 @@ class PullSource:
 class PrefixIndex:
     """Registries by prefix: the longest prefix of an image name, in a few look-ups per path component."""
 
-    def __init__(self, registries: Iterable[Registry] | Mapping[str, Registry]) -> None:
-        """A mapping gives other keys than the prefixes as written (its registries' names in normal form)."""
-        self._exact: dict[str, Registry] = (
-            dict(registries) if isinstance(registries, Mapping) else {r.prefix: r for r in registries}
-        )
-        self._wildcards = {prefix[1:]: self._exact.pop(prefix) for prefix in list(self._exact) if prefix[:2] == "*."}
-        self.catch_all: Registry | None = self._exact.pop(ANY_PREFIX, None)
+    def __init__(self, numbers: dict[str, int]) -> None:
+        """The number of each registry by its prefix, as written or in normal form. The mapping is the index's own."""
+        self._exact = numbers
+        self._wildcards = {prefix[1:]: numbers.pop(prefix) for prefix in list(numbers) if prefix[:2] == "*."}
+        self.catch_all = numbers.pop(ANY_PREFIX, None)
+
+    def parts(self) -> list[Mapping[str, int]]:
+        """All that takes long to free."""
+        return [self._exact, self._wildcards]
+
+    def number(self, prefix: str) -> int | None:
+        """The registry with this very prefix."""
+        if prefix == ANY_PREFIX:
+            return self.catch_all
+        return self._wildcards.get(prefix[1:]) if prefix[:2] == "*." else self._exact.get(prefix)
 
     def longest(self, name: str, host_length: int, first: int = 0) -> Match | None:
         """The registry with the longest prefix of `name`, whose first `host_length` characters are the host[:port].
@@ -56,19 +64,22 @@ class PrefixIndex:
             found = exact.get(name[:length])
         if self._wildcards:
             wildcard = self._wildcard(name[:host_length])
-            if wildcard is not None and (found is None or len(wildcard.registry.prefix) >= length):
-                return wildcard
+            if wildcard is not None and (found is None or wildcard[1] >= length):
+                return wildcard[0]
         return None if found is None else Match(found, length)
 
-    def _wildcard(self, host: str) -> Match | None:
-        """`*.example.com` covers the host without its port, by the suffix's first occurrence (as in the reference)."""
+    def _wildcard(self, host: str) -> tuple[Match, int] | None:
+        """`*.example.com` covers the host without its port, by the suffix's first occurrence (as in the reference).
+
+        The second is the length of the prefix.
+        """
         bare = host.partition(":")[0]
         at = bare.find(".")
         while at != -1:
             suffix = bare[at:]
             registry = self._wildcards.get(suffix)
             if registry is not None and bare.find(suffix) == at:
-                return Match(registry, len(bare))
+                return Match(registry, len(bare)), len(suffix) + 1
             at = bare.find(".", at + 1)
         return None
 
