@@ -5,9 +5,12 @@ Knows the search path and the drop-in rule of containers-registries.conf(5); not
 
 from __future__ import annotations
 
+import codecs
+import heapq
+import itertools
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +28,8 @@ ENVIRONMENT_VARIABLE = "CONTAINERS_REGISTRIES_CONF"
 FILE_SIZE_MAX = 64 * 2**20
 """In bytes. 100,000 registries take about 20 MB; more than this is not a registries.conf."""
 
+_PIECE_SIZE = 2**20
+_SORTED_MAX = 10_000
 _SYSTEM_CONF = Path("/etc/containers/registries.conf")
 _SYSTEM_DROP_INS = Path("/etc/containers/registries.conf.d")
 _USER_DIRECTORY = "containers"
@@ -124,8 +129,16 @@ def load(sources: Sources) -> Configuration:
         warnings += document.warnings
     if problems:
         raise ConfigurationError(*problems) from unread
-    ordered = Registries(rows, array("I", (numbers[prefix] for prefix in sorted(numbers))))
+    ordered = Registries(rows, array("I", (numbers[prefix] for prefix in _in_order(numbers))))
     return Configuration(ordered, search, tuple(files), tuple(warnings), Registries(rows, replaced))
+
+
+def _in_order(prefixes: Iterable[str]) -> Iterator[str]:
+    rest = iter(prefixes)
+    parts = []
+    while part := sorted(itertools.islice(rest, _SORTED_MAX)):
+        parts.append(part)
+    return heapq.merge(*parts)
 
 
 def read_file(path: Path, rows: Rows) -> Document:
@@ -152,6 +165,15 @@ def parse_text(path: Path, data: bytes) -> Document:
 
 
 def _decoded(path: Path, data: bytes) -> str:
+    # Piece by piece, and so is sorted below: what is done in C to much at once lets no other thread run.
+    pieces = (data[start : start + _PIECE_SIZE] for start in range(0, len(data), _PIECE_SIZE))
+    try:
+        return "".join(codecs.iterdecode(pieces, "utf-8"))
+    except UnicodeDecodeError:
+        return _decoded_at_once(path, data)
+
+
+def _decoded_at_once(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -127,15 +128,20 @@ class Hop:
 
 def hop_of(endpoint: Endpoint, source_host: str) -> Hop | None:
     """The endpoint's address; None where its location is not one. `source_host` stands for `*` where it is known."""
-    host_text, path, reference = split_location(endpoint.location)
-    registry, host, port = address_of(host_text)
-    if not host:
-        return None
-    scheme, own_port = ("http", 80) if endpoint.plain_http else ("https", 443)
+    host, path, reference = split_location(endpoint.location)
+    address = address_of(host)
     namespace = endpoint.namespace
     if namespace == SOURCE_HOST and source_host:
         namespace = source_host
     escaped = namespace if namespace is None or is_plain(namespace) else escape_namespace(namespace)
+    return _hop(endpoint, address, path, reference, namespace, escaped) if address.host else None
+
+
+def _hop(
+    endpoint: Endpoint, address: Address, path: str, reference: str, namespace: str | None, escaped: str | None
+) -> Hop:
+    registry, host, port = address
+    scheme, own_port = ("http", 80) if endpoint.plain_http else ("https", 443)
     return Hop(endpoint, scheme, host, port or own_port, registry, path, reference, namespace, escaped)
 
 
@@ -204,3 +210,18 @@ def route_of(registry: Registry) -> Route:
         broken.append(location)
     hops = tuple([hop for hop in mirrors if hop is not None])
     return Route(registry, prefix, hops, elsewhere, is_source, tuple(broken))
+
+
+def plain_route_of(registry: Registry, addresses: Sequence[Address]) -> Route:
+    """The same as `route_of`, with less work: the prefix is a plain host and the primary is that host itself.
+
+    `addresses` are those of the mirrors, none of them broken.
+    """
+    host = registry.prefix
+    hops = []
+    for mirror, address in zip(registry.mirrors, addresses, strict=True):
+        _, path, reference = split_location(mirror.location)
+        namespace = host if mirror.namespace == SOURCE_HOST else mirror.namespace
+        escaped = namespace if namespace is None or namespace == host else escape_namespace(namespace)
+        hops.append(_hop(mirror, address, path, reference, namespace, escaped))
+    return Route(registry, Prefix(host, "", ""), tuple(hops), None, True, ())

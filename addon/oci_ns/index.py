@@ -6,20 +6,16 @@ taken apart when it is asked for, so that a large table is loaded quickly and ta
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from oci_ns.hops import Route, address_of, route_of
+from oci_ns.hops import Route, address_of
 from oci_ns.index_tables import IndexTables, address_key
 from oci_ns.locations import Location
 from oci_ns.pull_sources import PrefixIndex, PullSource, pull_sources
 from oci_ns.reference import Image, canonical_registry, is_host, registry_name
 from oci_ns.registries_conf import Endpoint, Registry
-from oci_ns.registry_rows import Registries, Rows
-
-_REMEMBERED_MAX = 4096
-"""So many routes are kept, those that were asked for last: some megabytes."""
+from oci_ns.registry_rows import Registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +31,14 @@ class Found:
     named: int = 0
 
 
-def _route(rows: Rows, number: int) -> Route:
-    return route_of(rows.registry(number))
-
-
 class RouteIndex:
     """The registries of a configuration, each host[:port] under its name in normal form."""
 
     def __init__(self, registries: Iterable[Registry] = ()) -> None:
         self.registries = Registries.of(registries)
-        rows = self.registries.rows
-        # Not a method: an index that held itself would be garbage to collect, all in one go.
-        self._route = functools.lru_cache(_REMEMBERED_MAX)(functools.partial(_route, rows))
-        self._rows = rows
-        tables = IndexTables(rows, self.registries.numbers)
+        self._rows = self.registries.rows
+        tables = IndexTables(self._rows, self.registries.numbers)
+        self._routes = tables.routes
         self._locations = tables.locations
         self._addresses = tables.addresses
         self._sources = tables.sources
@@ -58,9 +48,8 @@ class RouteIndex:
 
     def parts(self) -> list[object]:
         """All that the index is made of and that takes long to free: what is held first, then what holds it."""
-        rows = self._rows
         return [
-            *(rows.prefixes, rows.locations, rows.namespaces),
+            *self._routes.parts(),
             *self._locations.parts(),
             *self._images.parts(),
             *self._prefixes.parts(),
@@ -70,20 +59,20 @@ class RouteIndex:
     def routes(self, is_wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Route]:
         """The routes of the registries whose prefix, as it is written, is wanted; in their order, made anew."""
         prefixes = self._rows.prefixes
-        return (_route(self._rows, number) for number in self.registries.numbers if is_wanted(prefixes[number]))
+        return (self._routes.anew(number) for number in self.registries.numbers if is_wanted(prefixes[number]))
 
     def routes_to(self, is_wanted: Callable[[str], bool]) -> Iterator[Route]:
         """The routes of the registries with an endpoint whose host[:port] in normal form is wanted; made anew."""
         hosts = self._rows.endpoint_hosts
         return (
-            _route(self._rows, number)
+            self._routes.anew(number)
             for number in self.registries.numbers
             if any(is_wanted(address_of(host).registry) for host in hosts(number))
         )
 
     def route_of(self, registry: Registry) -> Route:
         """The route of a registry of this index."""
-        return self._route(self._number(registry))
+        return self._routes.route(self._number(registry))
 
     def used_instead(self, route: Route) -> Registry | None:
         """The registry that is used for requests where a route's prefix is, in normal form, another one's, too."""
@@ -92,7 +81,7 @@ class RouteIndex:
 
     def owner_of(self, endpoint: Endpoint) -> Registry | None:
         """The registry of this index that an endpoint is written in; None where it is none of this index's."""
-        return None if endpoint.number is None else self._route(self._rows.owner(endpoint.number)).registry
+        return None if endpoint.number is None else self._routes.route(self._rows.owner(endpoint.number)).registry
 
     def _number(self, registry: Registry) -> int:
         if registry.primary.number is None:
@@ -165,7 +154,7 @@ class RouteIndex:
             if match.length < length:
                 return None
             number, length = match
-        route = self._route(number)
+        route = self._routes.route(number)
         if not route.claims:
             return None
         return Found(route, source_host, max(min(length - len(source_host) - 1, len(scope)), 0))
@@ -177,10 +166,10 @@ class RouteIndex:
         """
         match = self._images.longest(str(image), len(image.host))
         if match is not None:
-            registry = self._route(match.registry).registry
+            registry = self._routes.route(match.registry).registry
             return registry, pull_sources(registry, match.length, image)
         catch_all = self._images.catch_all
         if catch_all is None or self.is_endpoint(canonical_registry(image.host)):
             return None
-        registry = self._route(catch_all).registry
+        registry = self._routes.route(catch_all).registry
         return registry, pull_sources(registry, len(image.host), image)

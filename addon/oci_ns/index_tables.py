@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from oci_ns.hops import Prefix, Route, address_of, is_plain, route_of, split_location
+from oci_ns.hops import Address, Prefix, Route, address_of, is_plain, split_location
 from oci_ns.locations import LocationIndex
 from oci_ns.registries_conf import SOURCE_HOST
 from oci_ns.registry_rows import BLOCKED, INSECURE, PLAIN_HTTP, Rows
+from oci_ns.route_rows import RouteRows
 
 
 class Addresses:
@@ -45,13 +46,14 @@ class IndexTables:
         self.sources: set[str] = set()
         self.claimed: set[str] = set()
         self.addresses = Addresses()
-        self.locations = LocationIndex(rows)
+        self.routes = RouteRows(rows)
+        self.locations = LocationIndex(self.routes)
         self._rows = rows
         for number in numbers:
             prefix = rows.prefixes[number]
             self.as_written[prefix] = number
             if not self._add_plain(number, prefix):
-                self._add(number, route_of(rows.registry(number)))
+                self._add(number, self.routes.anew(number))
 
     def _add(self, number: int, route: Route) -> None:
         prefix = route.prefix
@@ -83,17 +85,23 @@ class IndexTables:
         blocked = bool(rows.flags[number] & BLOCKED)
         if mirrors or blocked:
             self.claimed.add(prefix)
-        self._add_mirrors(mirrors, Prefix(prefix, "", ""), blocked=blocked)
+        addresses = self._add_mirrors(mirrors, Prefix(prefix, "", ""), blocked=blocked)
+        if len(addresses) == len(mirrors):
+            self.routes.set_plain(number, addresses)
         return True
 
-    def _add_mirrors(self, numbers: Iterable[int], prefix: Prefix, *, blocked: bool) -> None:
+    def _add_mirrors(self, numbers: Iterable[int], prefix: Prefix, *, blocked: bool) -> list[Address]:
+        """Add the mirrors of one registry; the addresses of those that have one."""
         rows = self._rows
+        addresses = []
         for number in numbers:
             location, flags = rows.locations[number], rows.endpoint_flags[number]
             written, path, reference = split_location(location)
-            registry, host, port = address_of(written)
+            address = address_of(written)
+            registry, host, port = address
             if not host:
                 continue
+            addresses.append(address)
             if not flags & PLAIN_HTTP:
                 self.addresses.add(address_key(host, port or 443), insecure=bool(flags & INSECURE))
             if registry != written or (reference and not path):
@@ -102,3 +110,4 @@ class IndexTables:
             if namespace == SOURCE_HOST:
                 namespace = prefix.registry
             self.locations.add(number, registry, location, namespace, prefix, blocked=blocked)
+        return addresses

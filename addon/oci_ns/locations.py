@@ -10,14 +10,12 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from oci_ns.hops import Hop, Prefix, route_of
+from oci_ns.hops import Hop, Prefix
 from oci_ns.reference import canonical_registry
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint
-from oci_ns.registry_rows import Rows
+from oci_ns.route_rows import KEPT_MAX, RouteRows
 
 V = TypeVar("V")
-
-_REMEMBERED_MAX = 4096
 
 
 class Numbered(Mapping[str, V]):
@@ -48,10 +46,10 @@ class Location:
 
     __slots__ = ("namespaces", "open_namespaces", "path", "prefixes", "sources")
 
-    def __init__(self, rows: Rows, path: str) -> None:
+    def __init__(self, routes: RouteRows, path: str) -> None:
         self.path = path
-        self.namespaces: Numbered[Endpoint] = Numbered(rows.endpoint)
-        self.sources: Numbered[Hop] = Numbered(functools.partial(_hop, rows))
+        self.namespaces: Numbered[Endpoint] = Numbered(routes.rows.endpoint)
+        self.sources: Numbered[Hop] = Numbered(functools.partial(_hop, routes))
         self.open_namespaces: set[str | None] = set()
         self.prefixes: dict[str | None, str] = {}
 
@@ -104,30 +102,28 @@ class Location:
         return sources.get(ANY_PREFIX)
 
 
-def _hop(rows: Rows, number: int) -> Hop:
-    """The endpoint of that number as an address, which it is known to be."""
-    return next(hop for hop in route_of(rows.registry(rows.owner(number))).proxies if hop.endpoint.number == number)
+def _hop(routes: RouteRows, endpoint: int) -> Hop:
+    return routes.hop(endpoint)[1]
 
 
-def _alone(rows: Rows, number: int) -> Location:
-    """The location of the endpoint of that number, where no other is."""
-    route = route_of(rows.registry(rows.owner(number)))
-    hop = next(hop for hop in route.proxies if hop.endpoint.number == number)
-    place = Location(rows, hop.path)
-    place.add(number, hop.namespace, route.prefix, blocked=route.registry.blocked)
+def _alone(routes: RouteRows, endpoint: int) -> Location:
+    """The location of an endpoint, where no other is."""
+    route, hop = routes.hop(endpoint)
+    place = Location(routes, hop.path)
+    place.add(endpoint, hop.namespace, route.prefix, blocked=route.registry.blocked)
     return place
 
 
 class LocationIndex:
     """Every endpoint's location; the longest one that a request lies under, in a look-up per path component."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, routes: RouteRows) -> None:
         self._locations: dict[str, int | Location] = {}
         """The number of the endpoint that is alone at its location, else what is there."""
         self.registries: set[str] = set()
         """The names, in normal form, of every host[:port] that is an endpoint."""
-        self._rows = rows
-        self._alone = functools.lru_cache(_REMEMBERED_MAX)(functools.partial(_alone, rows))
+        self._routes = routes
+        self._alone = functools.lru_cache(KEPT_MAX)(functools.partial(_alone, routes))
 
     def add(
         self, number: int, registry: str, location: str, namespace: str | None, prefix: Prefix, *, blocked: bool
@@ -141,13 +137,13 @@ class LocationIndex:
         if place == number:
             return
         if not isinstance(place, Location):
-            place = self._locations[location] = _alone(self._rows, place)
+            place = self._locations[location] = self._alone(place)
         place.add(number, namespace, prefix, blocked=blocked)
 
     def parts(self) -> list[object]:
         """All that takes long to free: what is held first, then what holds it."""
         shared = [place for place in self._locations.values() if isinstance(place, Location)]
-        return [*shared, self._locations, self.registries]
+        return [*shared, self._locations, self.registries, self._alone]
 
     def covering(self, registry: str, scope: str, suffix: str) -> Iterable[Location]:
         """The locations at `registry` (a name in normal form) that `scope` lies under, longest first."""
