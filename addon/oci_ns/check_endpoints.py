@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterator
 
 from oci_ns.conf_findings import (
@@ -15,6 +16,7 @@ from oci_ns.conf_findings import (
 )
 from oci_ns.hops import Hop, Route
 from oci_ns.index import RouteIndex
+from oci_ns.index_tables import address_key
 from oci_ns.problems import Problem
 from oci_ns.reference import canonical_registry
 from oci_ns.registries_conf import SOURCE_HOST, Registry
@@ -24,8 +26,12 @@ _LISTED_MAX = 5
 
 def problems_of_endpoints(index: RouteIndex) -> Iterator[Problem]:
     """Each endpoint that may not do what was meant."""
-    sources = {route.prefix.registry: route for route in reversed(index.routes.values()) if route.claims}
-    for route in index.routes.values():
+    hosts = index.endpoints_at_sources()
+    sources: dict[str, Route] = {}
+    for route in index.routes() if hosts else ():
+        if route.prefix.registry in hosts and route.claims:
+            sources.setdefault(route.prefix.registry, route)
+    for route in index.routes():
         yield from _no_address(route)
         for hop in _hops(route):
             yield from _namespace(route, hop)
@@ -43,7 +49,7 @@ def _hops(route: Route) -> Iterator[Hop]:
 
 def _no_address(route: Route) -> Iterator[Problem]:
     registry = route.registry
-    for endpoint in registry.endpoints:
+    for endpoint in registry.endpoints if route.broken else ():
         if endpoint.location in route.broken:
             message = f'location "{endpoint.location}" is not a host[:port][/path]; nothing is sent there'
             yield about(registry, BAD_LOCATION, message, endpoint=endpoint)
@@ -60,7 +66,7 @@ def _namespace(route: Route, hop: Hop) -> Iterator[Problem]:
         yield about(registry, NAMESPACE_DIFFERS, message, hint, hop.endpoint)
         return
     source = route.prefix.registry
-    if canonical_registry(namespace) == source:
+    if namespace == source or canonical_registry(namespace) == source:
         return
     message = f"namespace-proxy {namespace} is not {source}, the host of prefix {registry.prefix}"
     hint = f"leave it where the proxy at {hop.endpoint.location} calls {source} so"
@@ -75,7 +81,8 @@ def _is_source(index: RouteIndex, sources: dict[str, Route], route: Route, hop: 
     if other is None:
         found = index.find(hop.registry, hop.path, hop.reference)
         other = found.route if found is not None else None
-    if other is None or (other is route and not route.registry.prefix.startswith("*")):
+    itself = other is not None and other.registry.primary.number == route.registry.primary.number
+    if other is None or (itself and not route.registry.prefix.startswith("*")):
         return
     entry = other.registry
     message = (
@@ -93,15 +100,17 @@ def _disputed(index: RouteIndex) -> Iterator[Problem]:
         return
     insecure: dict[str, tuple[Registry, Hop]] = {}
     verified: dict[str, tuple[Registry, Hop]] = {}
-    for route in index.routes.values():
+    for route in index.routes():
         for hop in _hops(route):
-            address = f"{hop.host.lower()}:{hop.port}"
+            address = address_key(hop.host, hop.port)
             if address in disputed and hop.scheme == "https":
                 (insecure if hop.endpoint.insecure else verified).setdefault(address, (route.registry, hop))
     for address, (registry, hop) in insecure.items():
         theirs, their_hop = verified[address]
         place = theirs.origin_of(their_hop.endpoint)
-        message = f"{address} is insecure here and not at {place}: its certificate is verified for all"
+        message = (
+            f"{hop.host.lower()}:{hop.port} is insecure here and not at {place}: its certificate is verified for all"
+        )
         yield about(registry, INSECURE_DISPUTED, message, "make it the same for all of them", hop.endpoint)
 
 
@@ -109,17 +118,19 @@ def _ambiguous(index: RouteIndex) -> Iterator[Problem]:
     ambiguous = index.ambiguous_locations()
     if not ambiguous:
         return
-    owners = {id(endpoint): registry for registry in index.registries for endpoint in registry.endpoints}
     for location, namespaces in ambiguous:
         names = ["any registry" if name == SOURCE_HOST else name for name in namespaces]
         more = f" and {len(names) - _LISTED_MAX} more" if len(names) > _LISTED_MAX else ""
-        first, second = list(namespaces.values())[:2]
+        first, second = itertools.islice(namespaces.values(), 2)
+        owner, other = index.owner_of(first), index.owner_of(second)
+        if owner is None or other is None:
+            continue
         message = (
             f"location {location} is ambiguous: it stands for {', '.join(names[:_LISTED_MAX])}{more} "
-            f"(the second at {owners[id(second)].origin_of(second)})"
+            f"(the second at {other.origin_of(second)})"
         )
         hint = (
             "a request that addresses it is told apart only by its ns, by a path that begins with the registry, or by "
             "ns_default"
         )
-        yield about(owners[id(first)], AMBIGUOUS_LOCATION, message, hint, first)
+        yield about(owner, AMBIGUOUS_LOCATION, message, hint, first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oci_ns.conf_findings import NO_EFFECT, SPELLING, about
-from oci_ns.hops import Route, hop_of
+from oci_ns.hops import Route, hop_of, is_plain, split_location
 from oci_ns.index import RouteIndex
 from oci_ns.problems import SHADOWED, UNREACHABLE, Problem
 from oci_ns.reference import DOCKER_HUB, is_digest, is_host, is_repository, is_tag, split_host
@@ -14,16 +14,15 @@ from oci_ns.registries_conf import Endpoint, PullFromMirror, Registry
 
 def problems_of_entries(index: RouteIndex) -> Iterator[Problem]:
     """Each entry that cannot do what it says."""
-    used = {route.prefix.name: route for route in index.routes.values()}
-    for route in index.routes.values():
+    for route in index.routes():
         registry = route.registry
         if not registry.prefix.startswith("*"):
             yield from _prefix(route)
-        other = used[route.prefix.name]
-        if other is not route:
+        other = index.used_instead(route)
+        if other is not None:
             message = (
-                f"prefix {registry.prefix} is the same registry as {other.registry.prefix}, at "
-                f"{other.registry.origin}, which is used for requests; this one only for image names spelt so"
+                f"prefix {registry.prefix} is the same registry as {other.prefix}, at "
+                f"{other.origin}, which is used for requests; this one only for image names spelt so"
             )
             yield about(registry, SHADOWED, message, "make them one table")
         yield from _unused_keys(registry)
@@ -33,6 +32,8 @@ def problems_of_entries(index: RouteIndex) -> Iterator[Problem]:
 def _prefix(route: Route) -> Iterator[Problem]:
     """A prefix that no image name begins with."""
     registry, place = route.registry, route.prefix
+    if is_plain(registry.prefix):
+        return
     host = registry.prefix.partition("/")[0]
     if not _is_address(host):
         message = f"prefix {registry.prefix} never matches: {host} is not a host[:port]"
@@ -100,6 +101,8 @@ def _hidden_mirrors(route: Route) -> Iterator[Problem]:
 
 
 def _same_place(route: Route, one: Endpoint, other: Endpoint) -> bool:
+    if split_location(one.location)[1:] != split_location(other.location)[1:]:
+        return False
     source = "" if route.registry.prefix.startswith("*") else route.prefix.registry
     hops = hop_of(one, source), hop_of(other, source)
     if hops[0] is None or hops[1] is None:

@@ -5,14 +5,20 @@ Knows the search path and the drop-in rule of containers-registries.conf(5); not
 
 from __future__ import annotations
 
+import codecs
+import heapq
+import itertools
 import os
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_ns.conf_document import Document, read_document
 from oci_ns.problems import NOT_TOML, UNREADABLE, ConfigurationError, Problem
-from oci_ns.registries_conf import Document, Registry, read_document
-from oci_ns.toml_pieces import TomlSyntaxError, free_document, load_toml
+from oci_ns.registries_conf import Registry
+from oci_ns.registry_rows import Registries, Rows
+from oci_ns.toml_pieces import TomlSyntaxError
 
 SYSTEM = "system"
 """The word that stands for the search path of containers-registries.conf(5)."""
@@ -22,6 +28,8 @@ ENVIRONMENT_VARIABLE = "CONTAINERS_REGISTRIES_CONF"
 FILE_SIZE_MAX = 64 * 2**20
 """In bytes. 100,000 registries take about 20 MB; more than this is not a registries.conf."""
 
+_PIECE_SIZE = 2**20
+_SORTED_MAX = 10_000
 _SYSTEM_CONF = Path("/etc/containers/registries.conf")
 _SYSTEM_DROP_INS = Path("/etc/containers/registries.conf.d")
 _USER_DIRECTORY = "containers"
@@ -60,11 +68,11 @@ class Configuration:
     `replaced` holds each registry of an earlier file whose prefix a later file has again.
     """
 
-    registries: tuple[Registry, ...] = ()
+    registries: Sequence[Registry] = ()
     unqualified_search_registries: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    replaced: tuple[Registry, ...] = ()
+    replaced: Sequence[Registry] = ()
 
 
 def find_sources(conf: str, drop_in_directory: str, environment: Mapping[str, str]) -> Sources:
@@ -99,33 +107,45 @@ def load(sources: Sources) -> Configuration:
     an OSError.
     """
     files = sources.files()
-    registries: dict[str, Registry] = {}
+    rows = Rows()
+    numbers: dict[str, int] = {}
     search: tuple[str, ...] = ()
     warnings: list[Problem] = []
     problems: list[Problem] = []
-    replaced: list[Registry] = []
+    replaced = array("I")
     unread: OSError | None = None
     for path in files:
         try:
-            document = read_file(path)
+            document = read_file(path, rows)
         except ConfigurationError as error:
             problems += error.problems
             if isinstance(error.__cause__, OSError):
                 unread = error.__cause__
             continue
-        replaced += [registries[prefix] for prefix in document.registries if prefix in registries]
-        registries.update(document.registries)
+        replaced.extend(numbers[prefix] for prefix in document.numbers if prefix in numbers)
+        numbers |= document.numbers
         if document.unqualified_search_registries is not None:
             search = document.unqualified_search_registries
         warnings += document.warnings
     if problems:
         raise ConfigurationError(*problems) from unread
-    ordered = tuple(registries[prefix] for prefix in sorted(registries))
-    return Configuration(ordered, search, tuple(files), tuple(warnings), tuple(replaced))
+    ordered = Registries(rows, array("I", (numbers[prefix] for prefix in _in_order(numbers))))
+    return Configuration(ordered, search, tuple(files), tuple(warnings), Registries(rows, replaced))
 
 
-def read_file(path: Path) -> Document:
-    """Read one file. Raises ConfigurationError: not readable, not UTF-8, not TOML, or not a registries.conf."""
+def _in_order(prefixes: Iterable[str]) -> Iterator[str]:
+    rest = iter(prefixes)
+    parts = []
+    while part := sorted(itertools.islice(rest, _SORTED_MAX)):
+        parts.append(part)
+    return heapq.merge(*parts)
+
+
+def read_file(path: Path, rows: Rows) -> Document:
+    """Add what one file says to the rows.
+
+    Raises ConfigurationError: not readable, not UTF-8, not TOML, or not a registries.conf.
+    """
     try:
         # A FIFO or device would block or never end; a directory is told apart by its own error.
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -136,21 +156,33 @@ def read_file(path: Path) -> Document:
         raise ConfigurationError(Problem(path, None, f"cannot be read: {error.strerror}", UNREADABLE)) from error
     if len(data) > FILE_SIZE_MAX:
         raise ConfigurationError(Problem(path, None, f"is larger than {FILE_SIZE_MAX // 2**20} MiB", UNREADABLE))
-    return parse_text(path, data)
+    return _read_text(path, _decoded(path, data), rows)
 
 
 def parse_text(path: Path, data: bytes) -> Document:
     """Parse a file's bytes. Raises ConfigurationError: not UTF-8, not TOML, or not a registries.conf."""
+    return _read_text(path, _decoded(path, data), Rows())
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    # Piece by piece, and so is sorted below: what is done in C to much at once lets no other thread run.
+    pieces = (data[start : start + _PIECE_SIZE] for start in range(0, len(data), _PIECE_SIZE))
     try:
-        text = data.decode("utf-8")
+        return "".join(codecs.iterdecode(pieces, "utf-8"))
+    except UnicodeDecodeError:
+        return _decoded_at_once(path, data)
+
+
+def _decoded_at_once(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(Problem(path, line, "is not UTF-8", NOT_TOML)) from error
+
+
+def _read_text(path: Path, text: str, rows: Rows) -> Document:
     try:
-        document = load_toml(text)
+        return read_document(path, text, rows)
     except TomlSyntaxError as error:
         raise ConfigurationError(Problem(path, error.line, f"is not valid TOML: {error}", NOT_TOML)) from error
-    try:
-        return read_document(path, text, document)
-    finally:
-        free_document(document)

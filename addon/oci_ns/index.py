@@ -1,17 +1,20 @@
 """Everything a table of registries knows, indexed: by the image's name, by the source registry, by the endpoint.
 
-Answers look-ups; the rules that ask them are in `routes`. Immutable once built.
+Answers look-ups; the rules that ask them are in `routes`. Immutable once built. What stands in a registry's table is
+taken apart when it is asked for, so that a large table is loaded quickly and takes little memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from oci_ns.hops import Route, route_of
-from oci_ns.locations import Location, LocationIndex
+from oci_ns.hops import Route, address_of
+from oci_ns.index_tables import IndexTables, address_key
+from oci_ns.locations import Location
 from oci_ns.pull_sources import PrefixIndex, PullSource, pull_sources
 from oci_ns.reference import Image, canonical_registry, is_host, registry_name
 from oci_ns.registries_conf import Endpoint, Registry
+from oci_ns.registry_rows import Registries
 from oci_ns.value import value
 
 
@@ -28,48 +31,66 @@ class Found:
     named: int = 0
 
 
-_Addresses = set[tuple[str, int]]
-
-
-def _addresses(routes: Iterable[Route]) -> tuple[_Addresses, _Addresses]:
-    """Where endpoints are insecure, and where they are not."""
-    insecure: _Addresses = set()
-    verified: _Addresses = set()
-    for route in routes:
-        for hop in (*route.mirrors, *((route.primary,) if route.primary is not None else ())):
-            if hop.scheme == "https":
-                (insecure if hop.endpoint.insecure else verified).add((hop.host.lower(), hop.port))
-    return insecure, verified
-
-
 class RouteIndex:
     """The registries of a configuration, each host[:port] under its name in normal form."""
 
     def __init__(self, registries: Iterable[Registry] = ()) -> None:
-        self.registries = tuple(registries)
-        self.routes = {id(registry): route_of(registry) for registry in self.registries}
-        self._images = PrefixIndex(self.registries)
-        self._prefixes = PrefixIndex({self.routes[id(r)].prefix.name: r for r in self.registries})
-        self._locations = LocationIndex(self.routes.values())
-        self._sources = {route.prefix.registry for route in self.routes.values()}
-        self._insecure, self._verified = _addresses(self.routes.values())
-        self._claimed = {route.prefix.registry for route in self.routes.values() if route.claims}
+        self.registries = Registries.of(registries)
+        self._rows = self.registries.rows
+        tables = IndexTables(self._rows, self.registries.numbers)
+        self._routes = tables.routes
+        self._locations = tables.locations
+        self._addresses = tables.addresses
+        self._sources = tables.sources
+        self._claimed = tables.claimed
+        self._images = PrefixIndex(tables.as_written)
+        self._prefixes = PrefixIndex(tables.names)
 
     def parts(self) -> list[object]:
         """All that the index is made of and that takes long to free: what is held first, then what holds it."""
-        held: list[object] = [*self.registries, *self.routes.values(), *self._locations.places()]
-        holding = (
-            self.registries,
-            self.routes,
-            self._sources,
-            self._claimed,
-            self._insecure,
-            self._verified,
-            self._locations,
-            self._images,
-            self._prefixes,
+        return [
+            *self._routes.parts(),
+            *self._locations.parts(),
+            *self._images.parts(),
+            *self._prefixes.parts(),
+            *(self._sources, self._claimed, self._addresses.insecure, self._addresses.verified),
+        ]
+
+    def routes(self, is_wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Route]:
+        """The routes of the registries whose prefix, as it is written, is wanted; in their order, made anew."""
+        prefixes = self._rows.prefixes
+        return (self._routes.anew(number) for number in self.registries.numbers if is_wanted(prefixes[number]))
+
+    def routes_to(self, is_wanted: Callable[[str], bool]) -> Iterator[Route]:
+        """The routes of the registries with an endpoint whose host[:port] in normal form is wanted; made anew."""
+        hosts = self._rows.endpoint_hosts
+        return (
+            self._routes.anew(number)
+            for number in self.registries.numbers
+            if any(is_wanted(address_of(host).registry) for host in hosts(number))
         )
-        return [*held, *holding]
+
+    def route_of(self, registry: Registry) -> Route:
+        """The route of a registry of this index."""
+        return self._routes.route(self._number(registry))
+
+    def used_instead(self, route: Route) -> Registry | None:
+        """The registry that is used for requests where a route's prefix is, in normal form, another one's, too."""
+        number = self._prefixes.number(route.prefix.name)
+        return None if number in (None, self._number(route.registry)) else self._rows.registry(number)
+
+    def owner_of(self, endpoint: Endpoint) -> Registry | None:
+        """The registry of this index that an endpoint is written in; None where it is none of this index's."""
+        return None if endpoint.number is None else self._routes.route(self._rows.owner(endpoint.number)).registry
+
+    def _number(self, registry: Registry) -> int:
+        if registry.primary.number is None:
+            raise ValueError(f"prefix {registry.prefix} is not of this index")
+        return self._rows.owner(registry.primary.number)
+
+    def endpoints_at_sources(self) -> frozenset[str]:
+        """The names, in normal form, of each host[:port] that is an endpoint and the host of a prefix."""
+        return frozenset(self._sources & self._locations.registries)
 
     def knows(self, name: str) -> bool:
         """Whether `name` is a source registry or an endpoint (a catch-all knows every host)."""
@@ -90,9 +111,9 @@ class RouteIndex:
 
         Connections are shared by what goes to one address: where one endpoint there is not insecure, none is.
         """
-        address = (host.lower(), port)
-        if address in self._verified or address in self._insecure:
-            return address not in self._verified
+        address = address_key(host, port)
+        if address in self._addresses.verified or address in self._addresses.insecure:
+            return address not in self._addresses.verified
         found = self.find(registry_name("https", host, port), "", "")
         primary = found.route.registry.primary if found is not None else None
         if primary is None or primary.location:
@@ -100,8 +121,8 @@ class RouteIndex:
         return primary.insecure
 
     def disputed_addresses(self) -> list[str]:
-        """Each host:port where some endpoints are insecure and others are not."""
-        return sorted(f"{host}:{port}" for host, port in self._insecure & self._verified)
+        """Each address (`address_key`) where some endpoints are insecure and others are not."""
+        return sorted(self._addresses.insecure & self._addresses.verified)
 
     def is_source(self, name: str) -> bool:
         """Whether `name` is the host[:port] of a prefix (of a wildcard: `*.example.com`)."""
@@ -115,7 +136,7 @@ class RouteIndex:
         """The locations at `name` that the repository (or other path) `scope` lies under, longest first."""
         return self._locations.covering(name, scope, suffix)
 
-    def ambiguous_locations(self) -> list[tuple[str, dict[str, Endpoint]]]:
+    def ambiguous_locations(self) -> list[tuple[str, Mapping[str, Endpoint]]]:
         """Each location that stands for several namespaces, so that none is told from it, and whose these are."""
         return self._locations.ambiguous()
 
@@ -123,7 +144,7 @@ class RouteIndex:
         """The route of a repository (or other path) of a source registry, if there is one that claims anything."""
         strip = 0
         if self._prefixes.is_whole(source_host):
-            registry = self._prefixes.get(source_host)
+            number = self._prefixes.get(source_host)
         else:
             name = f"{source_host}/{scope}{suffix}" if scope else source_host
             length = len(source_host)
@@ -131,14 +152,14 @@ class RouteIndex:
             # Another port is another host: `*.example.com` says nothing of a.example.com:5000.
             if match is not None and match.length < length:
                 return None
-            registry = match.registry if match is not None else None
+            number = match.registry if match is not None else None
             if match is not None and scope:
                 strip = max(min(match.length - length - 1, len(scope)), 0)
-        if registry is None:
-            registry = self._prefixes.catch_all
-            if registry is None or source_host in self._locations.registries or not is_host(source_host):
+        if number is None:
+            number = self._prefixes.catch_all
+            if number is None or source_host in self._locations.registries or not is_host(source_host):
                 return None
-        route = self.routes[id(registry)]
+        route = self._routes.route(number)
         return Found(route, source_host, strip) if route.claims else None
 
     def find_image(self, image: Image) -> tuple[Registry, list[PullSource]] | None:
@@ -148,8 +169,10 @@ class RouteIndex:
         """
         match = self._images.longest(str(image), len(image.host))
         if match is not None:
-            return match.registry, pull_sources(match.registry, match.length, image)
+            registry = self._routes.route(match.registry).registry
+            return registry, pull_sources(registry, match.length, image)
         catch_all = self._images.catch_all
         if catch_all is None or self.is_endpoint(canonical_registry(image.host)):
             return None
-        return catch_all, pull_sources(catch_all, len(image.host), image)
+        registry = self._routes.route(catch_all).registry
+        return registry, pull_sources(registry, len(image.host), image)

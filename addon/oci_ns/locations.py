@@ -6,29 +6,68 @@ it already in the form that the endpoint of a given source registry wants.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
-from oci_ns.hops import Hop, Route
+from oci_ns.hops import Hop, Prefix
 from oci_ns.reference import canonical_registry
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint
+from oci_ns.route_rows import KEPT_MAX, RouteRows
+
+V = TypeVar("V")
 
 
-@dataclass(slots=True)
+class Numbered(Mapping[str, V]):
+    """A mapping to what is made of a number when it is asked for."""
+
+    def __init__(self, make: Callable[[int], V]) -> None:
+        self.numbers: dict[str, int] = {}
+        self._make = make
+
+    def __getitem__(self, key: str) -> V:
+        return self._make(self.numbers[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
 class Location:
     """All endpoints with the very same location.
 
     `path` is the location without its host. `namespaces` maps each namespace sent there (`*`: any source's own) to the
     endpoint that says so first; `sources` maps the host of each prefix, and each namespace, to the hop that serves it.
     `open_namespaces` are those of at least one registry that is not blocked. `prefixes` maps each namespace to what the
-    prefix says behind the host, '' where several say different things.
+    prefix says behind the host, unless that is nothing, or several say different things.
     """
 
-    path: str
-    namespaces: dict[str, Endpoint] = field(default_factory=dict)
-    sources: dict[str, Hop] = field(default_factory=dict)
-    open_namespaces: set[str | None] = field(default_factory=set)
-    prefixes: dict[str | None, str] = field(default_factory=dict)
+    __slots__ = ("namespaces", "open_namespaces", "path", "prefixes", "sources")
+
+    def __init__(self, routes: RouteRows, path: str) -> None:
+        self.path = path
+        self.namespaces: Numbered[Endpoint] = Numbered(routes.rows.endpoint)
+        self.sources: Numbered[Hop] = Numbered(functools.partial(_hop, routes))
+        self.open_namespaces: set[str | None] = set()
+        self.prefixes: dict[str | None, str] = {}
+
+    def add(self, number: int, namespace: str | None, prefix: Prefix, *, blocked: bool) -> None:
+        """Add the endpoint of that number, of a registry with that prefix."""
+        namespaces, sources = self.namespaces.numbers, self.sources.numbers
+        is_new = namespace not in (self.prefixes if namespace is None else namespaces)
+        if namespace is None or (is_new and prefix.path):
+            self.prefixes.setdefault(namespace, prefix.path)
+        if not is_new and self.prefixes.get(namespace, "") != prefix.path:
+            self.prefixes[namespace] = ""
+        sources.setdefault(prefix.registry, number)
+        if namespace is not None:
+            namespaces.setdefault(namespace, number)
+            if namespace not in (SOURCE_HOST, prefix.registry):
+                sources.setdefault(canonical_registry(namespace), number)
+        if not blocked:
+            self.open_namespaces.add(namespace)
 
     @property
     def depth(self) -> int:
@@ -51,53 +90,74 @@ class Location:
 
     def hop_for(self, source: str) -> Hop | None:
         """The endpoint here that serves images of the source registry (its name in normal form)."""
-        hop = self.sources.get(source)
-        if hop is not None:
-            return hop
+        sources = self.sources
+        if source in sources.numbers:
+            return sources[source]
         at = source.find(".")
         while at != -1:
-            hop = self.sources.get(f"*{source[at:]}")
-            if hop is not None:
-                return hop
+            wildcard = f"*{source[at:]}"
+            if wildcard in sources.numbers:
+                return sources[wildcard]
             at = source.find(".", at + 1)
-        return self.sources.get(ANY_PREFIX)
+        return sources.get(ANY_PREFIX)
+
+
+def _hop(routes: RouteRows, endpoint: int) -> Hop:
+    return routes.hop(endpoint)[1]
+
+
+def _alone(routes: RouteRows, endpoint: int) -> Location:
+    """The location of an endpoint, where no other is."""
+    route, hop = routes.hop(endpoint)
+    place = Location(routes, hop.path)
+    place.add(endpoint, hop.namespace, route.prefix, blocked=route.registry.blocked)
+    return place
 
 
 class LocationIndex:
     """Every endpoint's location; the longest one that a request lies under, in a look-up per path component."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._locations: dict[str, Location] = {}
+    def __init__(self, routes: RouteRows) -> None:
+        self._locations: dict[str, int | Location] = {}
+        """The number of the endpoint that is alone at its location, else what is there."""
         self.registries: set[str] = set()
         """The names, in normal form, of every host[:port] that is an endpoint."""
         self._divided: set[str] = set()
         """Those of them that are more than one location."""
-        for route in routes:
-            for hop in route.proxies:
-                self._add(route, hop)
+        self._routes = routes
+        self._alone = functools.lru_cache(KEPT_MAX)(functools.partial(_alone, routes))
 
-    def _add(self, route: Route, hop: Hop) -> None:
-        self.registries.add(hop.registry)
-        if hop.path or hop.reference:
-            self._divided.add(hop.registry)
-        path = f"/{hop.path}" if hop.path else ""
-        place = self._locations.setdefault(f"{hop.registry}{path}{hop.reference}", Location(hop.path))
-        if place.prefixes.setdefault(hop.namespace, route.prefix.path) != route.prefix.path:
-            place.prefixes[hop.namespace] = ""
-        place.sources.setdefault(route.prefix.registry, hop)
-        if hop.namespace is not None:
-            place.namespaces.setdefault(hop.namespace, hop.endpoint)
-            if hop.namespace != SOURCE_HOST:
-                place.sources.setdefault(canonical_registry(hop.namespace), hop)
-        if not route.registry.blocked:
-            place.open_namespaces.add(hop.namespace)
+    def add(
+        self, number: int, registry: str, location: str, namespace: str | None, prefix: Prefix, *, blocked: bool
+    ) -> None:
+        """Add the endpoint of that number at a location in normal form, whose host is called `registry`.
+
+        `namespace` and `prefix` are as in `Location.add`.
+        """
+        self.registries.add(registry)
+        if location != registry:
+            self._divided.add(registry)
+        place = self._locations.setdefault(location, number)
+        if place == number:
+            return
+        if not isinstance(place, Location):
+            place = self._locations[location] = self._alone(place)
+        place.add(number, namespace, prefix, blocked=blocked)
+
+    def parts(self) -> list[object]:
+        """All that takes long to free: what is held first, then what holds it."""
+        shared = [place for place in self._locations.values() if isinstance(place, Location)]
+        return [*shared, self._locations, self.registries, self._divided, self._alone]
 
     def covering(self, registry: str, scope: str, suffix: str) -> Iterable[Location]:
         """The locations at `registry` (a name in normal form) that `scope` lies under, longest first."""
-        place = self._locations.get(registry)
         if registry not in self._divided:
-            return () if place is None else (place,)
+            place = self._locations.get(registry)
+            return () if place is None else (self._made(place),)
         return self._longest_first(registry, scope, suffix)
+
+    def _made(self, place: int | Location) -> Location:
+        return place if isinstance(place, Location) else self._alone(place)
 
     def _longest_first(self, registry: str, scope: str, suffix: str) -> Iterator[Location]:
         first = len(registry)
@@ -106,13 +166,13 @@ class LocationIndex:
         while length > 0:
             place = self._locations.get(name[:length])
             if place is not None:
-                yield place
+                yield self._made(place)
             length = max(name.rfind("/", first, length), name.rfind(":", first, length), name.rfind("@", first, length))
 
-    def places(self) -> Iterable[Location]:
-        """Every location."""
-        return self._locations.values()
-
-    def ambiguous(self) -> list[tuple[str, dict[str, Endpoint]]]:
+    def ambiguous(self) -> list[tuple[str, Mapping[str, Endpoint]]]:
         """Each location that stands for several namespaces, and the endpoint that says each first."""
-        return [(name, place.namespaces) for name, place in self._locations.items() if len(place.namespaces) > 1]
+        return [
+            (name, place.namespaces)
+            for name, place in self._locations.items()
+            if isinstance(place, Location) and len(place.namespaces) > 1
+        ]

@@ -6,10 +6,11 @@ For people only: it looks at every entry, which no decision does. What matches i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 
+from oci_ns.hops import address_of
 from oci_ns.registries_conf import ANY_PREFIX, Registry
 from oci_ns.trace_steps import Near, NearMiss
 
@@ -53,7 +54,7 @@ def near_misses(candidates: Iterable[Candidate], wanted: Wanted) -> Near:
     found: list[tuple[tuple[int, int, str], NearMiss]] = []
     for candidate in candidates:
         registry = candidate.registry
-        if registry is wanted.winner:
+        if wanted.winner is not None and registry.primary.number == wanted.winner.primary.number:
             continue
         why = _wildcard(candidate, wanted) if candidate.name.startswith("*") else _exact(candidate, wanted)
         if why is not None:
@@ -64,6 +65,18 @@ def near_misses(candidates: Iterable[Candidate], wanted: Wanted) -> Near:
             found.append(((rank, -common, candidate.name), NearMiss(registry.prefix, registry.origin, text)))
     found.sort(key=itemgetter(0))
     return Near(tuple(miss for _, miss in found[:SHOWN_MAX]), max(len(found) - SHOWN_MAX, 0))
+
+
+def may_be_near(host: str) -> Callable[[str], bool]:
+    """What tells of a prefix as it is written whether it may come close to a name at `host`; most do not."""
+    bare = without_port(host)
+
+    def of_interest(prefix: str) -> bool:
+        written = prefix.partition("/")[0]
+        hosts = {without_port(written), without_port(address_of(written).registry)}
+        return prefix.startswith("*") or any(own == bare or bare.endswith(f".{own}") for own in hosts)
+
+    return of_interest
 
 
 def _common(one: str, other: str) -> int:

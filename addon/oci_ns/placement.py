@@ -72,7 +72,7 @@ def _admitted(request: Request, route: Route) -> tuple[Hop, ...]:
     """The mirrors that serve this pull, in order, and have an address."""
     target = request.target
     if target.operation in _BY_EITHER:
-        return route.by_either
+        return route.mirrors
     return route.by_digest if target.is_digested else route.by_tag
 
 

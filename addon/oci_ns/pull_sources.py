@@ -6,19 +6,18 @@ The image's side of registries.conf, answered as the reference implementation do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from oci_ns.reference import Image, parse_image
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint, PullFromMirror, Registry
-from oci_ns.value import value
 
 
-@value
-class Match:
-    """A registry and how many characters of the image name its prefix covers (for a wildcard: the host)."""
+class Match(NamedTuple):
+    """The number of a registry and how many characters of the image name its prefix covers (a wildcard's: the host)."""
 
-    registry: Registry
+    registry: int
     length: int
 
 
@@ -34,21 +33,29 @@ class PullSource:
 class PrefixIndex:
     """Registries by prefix: the longest prefix of an image name, in a few look-ups per path component."""
 
-    def __init__(self, registries: Iterable[Registry] | Mapping[str, Registry]) -> None:
-        """A mapping gives other keys than the prefixes as written (its registries' names in normal form)."""
-        self._exact: dict[str, Registry] = (
-            dict(registries) if isinstance(registries, Mapping) else {r.prefix: r for r in registries}
-        )
-        self._wildcards = {prefix[1:]: self._exact.pop(prefix) for prefix in list(self._exact) if prefix[:2] == "*."}
-        self.catch_all: Registry | None = self._exact.pop(ANY_PREFIX, None)
-        self._divided = {prefix.partition("/")[0] for prefix in self._exact if "/" in prefix}
+    def __init__(self, numbers: dict[str, int]) -> None:
+        """The number of each registry by its prefix, as written or in normal form. The mapping is the index's own."""
+        self._exact = numbers
+        self._wildcards = {prefix[1:]: numbers.pop(prefix) for prefix in list(numbers) if prefix[:2] == "*."}
+        self.catch_all = numbers.pop(ANY_PREFIX, None)
+        self._divided = {prefix.partition("/")[0] for prefix in numbers if "/" in prefix}
+
+    def parts(self) -> list[Collection[str]]:
+        """All that takes long to free."""
+        return [self._exact, self._wildcards, self._divided]
+
+    def number(self, prefix: str) -> int | None:
+        """The registry with this very prefix."""
+        if prefix == ANY_PREFIX:
+            return self.catch_all
+        return self._wildcards.get(prefix[1:]) if prefix[:2] == "*." else self._exact.get(prefix)
 
     def is_whole(self, host: str) -> bool:
         """Whether no prefix says anything of a part of the host[:port] alone, or of several hosts."""
         return host not in self._divided and not self._wildcards
 
-    def get(self, prefix: str) -> Registry | None:
-        """The registry with the very prefix."""
+    def get(self, prefix: str) -> int | None:
+        """The registry with this very prefix, which is no wildcard."""
         return self._exact.get(prefix)
 
     def longest(self, name: str, host_length: int, first: int = 0) -> Match | None:
@@ -66,19 +73,22 @@ class PrefixIndex:
             found = exact.get(name[:length])
         if self._wildcards:
             wildcard = self._wildcard(name[:host_length])
-            if wildcard is not None and (found is None or len(wildcard.registry.prefix) >= length):
-                return wildcard
+            if wildcard is not None and (found is None or wildcard[1] >= length):
+                return wildcard[0]
         return None if found is None else Match(found, length)
 
-    def _wildcard(self, host: str) -> Match | None:
-        """`*.example.com` covers the host without its port, by the suffix's first occurrence (as in the reference)."""
+    def _wildcard(self, host: str) -> tuple[Match, int] | None:
+        """`*.example.com` covers the host without its port, by the suffix's first occurrence (as in the reference).
+
+        The second is the length of the prefix.
+        """
         bare = host.partition(":")[0]
         at = bare.find(".")
         while at != -1:
             suffix = bare[at:]
             registry = self._wildcards.get(suffix)
             if registry is not None and bare.find(suffix) == at:
-                return Match(registry, len(bare))
+                return Match(registry, len(bare)), len(suffix) + 1
             at = bare.find(".", at + 1)
         return None
 
@@ -89,12 +99,15 @@ class PrefixIndex:
 
 def admitted_mirrors(registry: Registry, *, digested: bool, either: bool = False) -> Iterator[Endpoint]:
     """The mirrors that serve a pull by digest (`digested`) or by tag, in order; `either`: those that serve any pull."""
-    for mirror in registry.mirrors:
-        if registry.mirror_by_digest_only and not digested and not either:
-            continue
-        pull = mirror.pull_from_mirror
-        if pull is PullFromMirror.ALL or either or (pull is PullFromMirror.DIGEST_ONLY) == digested:
-            yield mirror
+    return (mirror for mirror in registry.mirrors if either or admits(registry, mirror, digested=digested))
+
+
+def admits(registry: Registry, mirror: Endpoint, *, digested: bool) -> bool:
+    """Whether a mirror of the registry serves a pull by digest (`digested`) or by tag."""
+    if registry.mirror_by_digest_only and not digested:
+        return False
+    pull = mirror.pull_from_mirror
+    return pull is PullFromMirror.ALL or (pull is PullFromMirror.DIGEST_ONLY) == digested
 
 
 def namespace_of(endpoint: Endpoint, source_host: str) -> str | None:

@@ -7,12 +7,12 @@ nor how a request is matched (`routes`). What Podman refuses is refused, what it
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oci_ns.problems import SHADOWED, UNREACHABLE, ConfigurationError, Problem
+from oci_ns.problems import UNREACHABLE, ConfigurationError, Problem
 from oci_ns.reference import is_host, looks_like_host, parse_image
 from oci_ns.toml_lines import TomlLines
 from oci_ns.toml_table import Report, Table
@@ -43,7 +43,8 @@ class Origin:
         return f"{self.path}:{self.line}" if self.line is not None else f"{self.path}, [[registry]] {self.table}"
 
 
-@dataclass(frozen=True, slots=True)
+# What is made while a request waits is not frozen, which would take it three times as long; nothing changes it.
+@dataclass(slots=True, unsafe_hash=True)
 class Endpoint:
     """One place images are fetched from: a `[[registry.mirror]]`, or a `[[registry]]` as its own primary."""
 
@@ -61,9 +62,11 @@ class Endpoint:
     """Let a client's `Authorization` for the source registry travel here."""
     line: int | None = field(default=None, compare=False)
     """Of its table in its registry's file; None where not known."""
+    number: int | None = field(default=None, compare=False, repr=False)
+    """Its place in the `registry_rows.Rows` it comes from, if any: tells it from others that say the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Registry:
     """A `[[registry]]`: images whose name begins with `prefix` come from `mirrors` in order, then from `primary`."""
 
@@ -75,7 +78,15 @@ class Registry:
     """Pulling is forbidden."""
     mirror_by_digest_only: bool = False
     """Mirrors serve pulls by digest only."""
-    origin: Origin = field(default=Origin(Path(), 0, None), compare=False)
+    path: Path = field(default=Path(), compare=False)
+    """The file it is written in."""
+    table: int = field(default=0, compare=False)
+    """The number of its table there, from 1."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where its table was written."""
+        return Origin(self.path, self.table, self.primary.line)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -84,16 +95,7 @@ class Registry:
 
     def origin_of(self, endpoint: Endpoint) -> Origin:
         """Where the table of one of its endpoints was written."""
-        return replace(self.origin, line=endpoint.line)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """What one file says: its registries by prefix, its search registries (None: not set), and what looks wrong."""
-
-    registries: dict[str, Registry]
-    unqualified_search_registries: tuple[str, ...] | None
-    warnings: tuple[Problem, ...]
+        return Origin(self.path, self.table, endpoint.line)
 
 
 _ENDPOINT_KEYS: dict[str, type] = {
@@ -120,61 +122,82 @@ _TOP_LEVEL_KEYS: dict[str, type] = {
 _SHORT_NAME_MODES = ("", "disabled", "enforcing", "permissive")
 
 
-class _Reader:
-    """Reads one document; the state is what its messages need."""
+class TableReader:
+    """Reads the tables of one document, some at a time, and keeps what is to be told of them.
 
-    def __init__(self, path: Path, text: str, document: dict[str, Any]) -> None:
-        raw = _tables_in(document.get("registry"))
-        mirrors = [_tables_in(registry.get("mirror")) for registry in raw]
-        lines = TomlLines(text, [len(found) for found in mirrors])
-        names = [str(table.get("prefix") or table.get("location") or "") for table in raw]
-        self.report = Report(path, lines, names)
-        self.top = Table(self.report, document, _TOP_LEVEL_KEYS)
+    `warnings` are those of all tables so far, `problems` what keeps the document from loading.
+    """
 
-    def read(self) -> Document:
-        top = self.top
-        _check_top_level(top)
-        registries: list[Registry] = []
-        problems: list[Problem] = []
-        for number, values in enumerate(top.tables("registry")):
+    def __init__(self, path: Path) -> None:
+        self.warnings: list[Problem] = []
+        self.problems: list[Problem] = []
+        self._path = path
+
+    def registries(self, tables: list[dict[str, Any]], text: str, line: int, before: int) -> Iterator[Registry]:
+        """The `[[registry]]` tables of a part of the document that load.
+
+        `text` is the part and `line` the number of its first; `before` registries are in the parts before it.
+        """
+        lines = TomlLines(text, [_mirrors_in(table) for table in tables], line)
+        names = [str(table.get("prefix") or table.get("location") or "") for table in tables]
+        report = Report(self._path, lines, names, self.warnings, before)
+        for number, values in enumerate(tables):
             try:
-                registries.append(self._registry(number, values))
+                yield _registry(Table(report, values, _REGISTRY_KEYS, (number,)))
             except ConfigurationError as error:
-                problems += error.problems
-        problems += _conflicts(registries)
-        if problems:
-            raise ConfigurationError(*problems)
-        unique: dict[str, Registry] = {}
-        for registry in registries:
-            # The first of several with the same prefix counts, as in the reference implementation.
-            kept = unique.setdefault(registry.prefix, registry)
-            if kept is not registry:
-                message = f"prefix {registry.prefix} is there already, at {kept.origin}; this table has no effect"
-                origin = registry.origin
-                self.report.warnings.append(Problem(origin.path, origin.line, message, SHADOWED))
-        search = None
-        if _SEARCH in top.values:
-            search = tuple(_search_registry(top, entry) for entry in top.strings(_SEARCH))
-        return Document(unique, search, tuple(self.report.warnings))
+                self.problems += error.problems
 
-    def _registry(self, number: int, values: dict[str, Any]) -> Registry:
-        table = Table(self.report, values, _REGISTRY_KEYS, (number,))
-        location, prefix = _location(table, "location"), _location(table, "prefix")
-        _check_prefix(table, prefix, location)
-        if table.text("pull-from-mirror"):
-            table.fail("pull-from-mirror", "pull-from-mirror is for a [[registry.mirror]], not for the registry itself")
-        mirrors = tuple(
-            _mirror(table, Table(self.report, mirror, _ENDPOINT_KEYS, (number, index), _OF_THE_REGISTRY))
-            for index, mirror in enumerate(table.tables("mirror"))
-        )
-        return Registry(
-            prefix=prefix or location,
-            primary=_endpoint(table, location, PullFromMirror.ALL),
-            mirrors=mirrors,
-            blocked=table.flag("blocked"),
-            mirror_by_digest_only=table.flag("mirror-by-digest-only"),
-            origin=Origin(self.report.path, number + 1, table.line()),
-        )
+    def top_level(self, document: Mapping[str, Any], text: str) -> TopLevel:
+        """The keys of the document itself, whose whole text is `text`.
+
+        Raises ConfigurationError for what the reference implementation refuses to load.
+        """
+        warnings: list[Problem] = []
+        top = Table(Report(self._path, TomlLines(text, []), [], warnings), document, _TOP_LEVEL_KEYS)
+        _check_top_level(top)
+        tables = top.tables("registry")
+        self.warnings[:0] = warnings
+        return TopLevel(top, tables)
+
+
+class TopLevel:
+    """The keys of the document itself. `tables` are the registries that are still in it."""
+
+    def __init__(self, top: Table, tables: list[dict[str, Any]]) -> None:
+        self.tables = tables
+        self._top = top
+
+    def search_registries(self) -> tuple[str, ...] | None:
+        """`unqualified-search-registries`; None where it is not set. Raises ConfigurationError for what is no host."""
+        if _SEARCH not in self._top.values:
+            return None
+        return tuple(_search_registry(self._top, entry) for entry in self._top.strings(_SEARCH))
+
+
+def _mirrors_in(table: Mapping[str, Any]) -> int:
+    mirrors = table.get("mirror")
+    return sum(isinstance(item, dict) for item in mirrors) if isinstance(mirrors, list) else 0
+
+
+def _registry(table: Table) -> Registry:
+    location, prefix = _location(table, "location"), _location(table, "prefix")
+    _check_prefix(table, prefix, location)
+    if table.text("pull-from-mirror"):
+        table.fail("pull-from-mirror", "pull-from-mirror is for a [[registry.mirror]], not for the registry itself")
+    number = table.place[0]
+    mirrors = tuple(
+        _mirror(table, Table(table.report, mirror, _ENDPOINT_KEYS, (number, index), _OF_THE_REGISTRY))
+        for index, mirror in enumerate(table.tables("mirror"))
+    )
+    return Registry(
+        prefix=prefix or location,
+        primary=_endpoint(table, location, PullFromMirror.ALL),
+        mirrors=mirrors,
+        blocked=table.flag("blocked"),
+        mirror_by_digest_only=table.flag("mirror-by-digest-only"),
+        path=table.report.path,
+        table=table.report.before + number + 1,
+    )
 
 
 def _check_top_level(top: Table) -> None:
@@ -228,10 +251,6 @@ def _mirror(registry: Table, table: Table) -> Endpoint:
     return _endpoint(table, location, PullFromMirror(pull or "all"))
 
 
-def _tables_in(value: object) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 def _endpoint(table: Table, location: str, pull: PullFromMirror) -> Endpoint:
     return Endpoint(
         location=location,
@@ -257,26 +276,3 @@ def _check_alias(top: Table, alias: str, value: object) -> None:
         top.fail("aliases", f"the alias {alias} must be a name without registry, tag or digest")
     if image.tag or image.digest or not looks_like_host(value.partition("/")[0]) or "/" not in value:
         top.fail("aliases", f'the alias {alias} = "{value}" must name a registry and repository, without tag or digest')
-
-
-def _conflicts(registries: Iterable[Registry]) -> Iterator[Problem]:
-    """Several registries may share a location, not with different ideas of its security."""
-    first: dict[str, Registry] = {}
-    for registry in registries:
-        key = registry.primary.location or registry.prefix
-        other = first.setdefault(key, registry)
-        for name, ours, theirs in (
-            ("insecure", registry.primary.insecure, other.primary.insecure),
-            ("blocked", registry.blocked, other.blocked),
-        ):
-            if ours != theirs:
-                message = f'location "{key}" is {name} here and not at {other.origin}, or the reverse; choose one'
-                yield Problem(registry.origin.path, registry.origin.line, message)
-
-
-def read_document(path: Path, text: str, document: dict[str, Any]) -> Document:
-    """Read the decoded TOML `document`, whose text is `text`, of the file at `path`.
-
-    Raises ConfigurationError for what the reference implementation refuses to load.
-    """
-    return _Reader(path, text, document).read()

@@ -2,24 +2,26 @@
 
 The parser is compiled and lets no other thread run until it returns, seconds for a document of many megabytes. So the
 document is cut before lines that are `[[registry]]`. A cut inside a string, array or inline table leaves a piece that
-is no TOML, so it cannot go unnoticed; then the rest is parsed as one.
+is no TOML, so it cannot go unnoticed; then the rest is parsed as one. A caller who can read some of these tables
+without the parser does so in between.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import tomli
 
-from oci_ns.garbage import free_slowly
-
 PIECE_SIZE = 32 * 1024
-"""The least length of a piece, in characters; parsed in a few milliseconds."""
+"""The most that the least length of a piece grows to, in characters; parsed in a few milliseconds."""
 
-_ARRAY = "registry"
-_CUT = re.compile(rf"^\[\[{_ARRAY}\]\]", re.MULTILINE)
+ARRAY = "registry"
+"""The name of the array whose tables a document is cut at."""
+
+_CUT = re.compile(rf"^\[\[{ARRAY}\]\]", re.MULTILINE)
 
 
 class TomlSyntaxError(Exception):
@@ -30,61 +32,61 @@ class TomlSyntaxError(Exception):
         self.line = line
 
 
-def load_toml(text: str) -> dict[str, Any]:
-    """Parse a document. Raises TomlSyntaxError."""
-    document: dict[str, Any] = {}
-    try:
-        together = _load_pieces(text, document)
-    except TomlSyntaxError:
-        free_document(document)
-        raise
-    return document if together else _loads(text, 0)
+class NotInPiecesError(Exception):
+    """The pieces do not tell what the whole says: it has to be parsed at once."""
 
 
-def free_document(document: dict[str, Any]) -> None:
-    """Empty a document that may be long, so that other threads get their turn."""
-    tables = document.get(_ARRAY)
-    if isinstance(tables, list):
-        free_slowly(tables)
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a part of the document, from character `start` up to `end`, says."""
+
+    start: int
+    end: int
+    values: dict[str, Any]
 
 
-def _load_pieces(text: str, document: dict[str, Any]) -> bool:
-    """Add what each piece says to the document; False where the pieces do not tell what the whole says."""
-    for start, end in _pieces(text):
-        try:
-            piece = tomli.loads(text[start:end])
-        except (tomli.TOMLDecodeError, RecursionError):
-            if any(key != _ARRAY and _may_grow(value) for key, value in document.items()):
-                return False
-            # Wrong in itself or by the cut. All before was right, so that at least was cut where it may be.
-            return _append(document, _loads(text, start))
-        if start == 0 and end < len(text) and _ARRAY in piece and not _CUT.match(text):
+def parse_pieces(text: str, skip: Callable[[int], int] = lambda at: at) -> Iterator[Piece]:
+    """Parse a document; each key but `registry`, whose tables add up, is in one piece only.
+
+    At a line that is `[[registry]]`, `skip` tells from its position up to where the caller has read the document
+    itself: to another such line, or to the end. Raises TomlSyntaxError, or NotInPiecesError: what was given so far
+    and what the caller read comes to nothing, `parse_whole` tells.
+    """
+    at, least = 0, 1
+    may_grow: dict[str, bool] = {}
+    while at < len(text):
+        if _CUT.match(text, at):
+            behind = skip(at)
+            if behind > at:
+                at, least = behind, 1
+                continue
+        cut = _CUT.search(text, at + least)
+        piece = _parse(text, at, cut.start() if cut else len(text), may_grow)
+        if at == 0 and piece.end < len(text) and ARRAY in piece.values and not _CUT.match(text):
             # Whether more may be added to it depends on how it was written.
-            return False
-        if not _append(document, piece):
-            return False
-    return True
+            raise NotInPiecesError
+        others = piece.values.keys() - {ARRAY}
+        if not may_grow.keys().isdisjoint(others):
+            # It says more about something that another began, so that order matters.
+            raise NotInPiecesError
+        may_grow.update((key, _may_grow(piece.values[key])) for key in others)
+        yield piece
+        at, least = piece.end, min(PIECE_SIZE, 2 * (piece.end - at))
 
 
-def _pieces(text: str) -> Iterator[tuple[int, int]]:
-    """Where each piece starts and ends: what is before the first cut, then as many tables as a piece should have."""
-    start, shortest = 0, 0
-    while start < len(text):
-        cut = _CUT.search(text, start + shortest)
-        end = cut.start() if cut else len(text)
-        if end > start:
-            yield start, end
-        start, shortest = end, PIECE_SIZE
+def parse_whole(text: str) -> dict[str, Any]:
+    """Parse a document at once. Raises TomlSyntaxError."""
+    return _loads(text, 0)
 
 
-def _append(document: dict[str, Any], piece: dict[str, Any]) -> bool:
-    """Add what a piece says; False where it says more about something that another began, so that order matters."""
-    if not document.keys().isdisjoint(piece.keys() - {_ARRAY}):
-        return False
-    if _ARRAY in document:
-        document[_ARRAY] += piece.pop(_ARRAY)
-    document.update(piece)
-    return True
+def _parse(text: str, start: int, end: int, may_grow: dict[str, bool]) -> Piece:
+    try:
+        return Piece(start, end, tomli.loads(text[start:end]))
+    except (tomli.TOMLDecodeError, RecursionError):
+        if any(may_grow.values()):
+            raise NotInPiecesError from None
+        # Wrong in itself or by the cut. All before was right, so that at least was cut where it may be.
+        return Piece(start, len(text), _loads(text, start))
 
 
 def _may_grow(value: object) -> bool:

@@ -26,12 +26,16 @@ def _close_to(key: str, known: Iterable[str]) -> str | None:
 
 @dataclass(slots=True)
 class Report:
-    """What messages about one document need: its path, its lines, a name for each registry; and its warnings so far."""
+    """What messages about a part of a document need: its path, its lines, a name for each registry; all warnings.
+
+    `before` is how many registries are in the document before this part.
+    """
 
     path: Path
     lines: TomlLines
     names: list[str]
     warnings: list[Problem] = field(default_factory=list)
+    before: int = 0
 
 
 class Table:
@@ -81,7 +85,7 @@ class Table:
         if not self.place:
             return ""
         name = self.report.names[self.place[0]]
-        text = f"[[registry]] {self.place[0] + 1}" + (f" ({name})" if name else "")
+        text = f"[[registry]] {self.report.before + self.place[0] + 1}" + (f" ({name})" if name else "")
         return f"{text}, mirror {self.place[1] + 1}: " if len(self.place) == 2 else f"{text}: "
 
     def fail(self, key: str | None, message: str) -> NoReturn:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from oci_ns.decision import Source
 from oci_ns.index import RouteIndex
-from oci_ns.near_misses import Candidate, Wanted, near_misses
+from oci_ns.near_misses import Candidate, Wanted, may_be_near, near_misses
 from oci_ns.pull_sources import PullSource
 from oci_ns.reference import Image, canonical_registry
 from oci_ns.registries_conf import ANY_PREFIX, Registry
@@ -61,7 +61,8 @@ def _prefix_step(index: RouteIndex, image: Image, found: tuple[Registry, list[Pu
     winner = found[0] if found is not None else None
     is_endpoint = index.is_endpoint(canonical_registry(image.host))
     wanted = Wanted(str(image), image.host, winner, any_port=True, is_endpoint=is_endpoint)
-    near = near_misses((Candidate(registry, registry.prefix) for registry in index.registries), wanted)
+    routes = index.routes(may_be_near(image.host))
+    near = near_misses((Candidate(route.registry, route.registry.prefix) for route in routes), wanted)
     if winner is None:
         why = f"no entry matches {image}: pulled from {image.host} itself"
         return Step(PREFIX, Outcome.DID_NOT_ANSWER, why, near=near)

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 
 from oci_ns.decision import Action, Decision
 from oci_ns.hops import Route
-from oci_ns.near_locations import owner_of
 from oci_ns.placement import mirrors_for
 from oci_ns.pull_sources import PullSource, admitted_mirrors, namespace_of
 from oci_ns.reference import Image
@@ -36,7 +35,7 @@ def endpoint_steps(asked: Asked) -> tuple[Step, ...]:
         return (Step(BLOCKED, Outcome.ANSWERED, message, registry),)
     if endpoint is not None:
         why = f"{_named(endpoint, decision.namespace)}: stays where it is addressed"
-        return (Step(ENDPOINT, Outcome.ANSWERED, why, registry or owner_of(asked.table.index, endpoint), endpoint),)
+        return (Step(ENDPOINT, Outcome.ANSWERED, why, registry or asked.table.index.owner_of(endpoint), endpoint),)
     if registry is not None:
         return (Step(ENDPOINT, Outcome.ANSWERED, f"no pull: stays with {asked.request.addressed}", registry),)
     return ()
@@ -48,7 +47,7 @@ def _pulled(asked: Asked, registry: Registry) -> Iterator[Step]:
     chosen = () if decision.error is not None else (decision, *decision.alternatives)
     order = {id(one.endpoint): number for number, one in enumerate(chosen)}
     by_endpoint = {id(one.endpoint): one for one in chosen}
-    route = asked.table.index.routes[id(registry)]
+    route = asked.table.index.route_of(registry)
     admitted = {id(mirror) for mirror in mirrors_for(request, registry)}
     for number, mirror in enumerate(registry.mirrors, start=1):
         rule = f"mirror {number}"

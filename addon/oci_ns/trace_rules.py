@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from oci_ns.decision import Decision, Source, Unresolved
 from oci_ns.distribution import Operation
 from oci_ns.locations import Location
-from oci_ns.near_locations import ambiguous, near_locations, other_ports, owner_of
-from oci_ns.near_misses import Candidate, Wanted, near_misses
+from oci_ns.near_locations import ambiguous, near_locations, other_ports
+from oci_ns.near_misses import Candidate, Wanted, may_be_near, near_misses
 from oci_ns.reference import canonical_registry, looks_like_host
 from oci_ns.registries_conf import SOURCE_HOST, Registry
 from oci_ns.request import Request
@@ -58,7 +58,8 @@ class Asked:
         found = index.find(host, scope, self.request.target.suffix)
         winner = found.route.registry if found is not None else None
         wanted = Wanted(self.name(host, scope), host, winner, is_endpoint=index.is_endpoint(host))
-        return near_misses((Candidate(r.registry, r.prefix.name, r.claims) for r in index.routes.values()), wanted)
+        routes = index.routes(may_be_near(host))
+        return near_misses((Candidate(r.registry, r.prefix.name, r.claims) for r in routes), wanted)
 
 
 def request_step(request: Request | None, target: str) -> Step:
@@ -116,7 +117,7 @@ def _query(asked: Asked, answered: bool) -> Step:
         hop = place.hop_for(source)
         if hop is not None:
             why = f"the client sent ns={namespace}, and {request.addressed} is its endpoint"
-            return _told(Source.QUERY, why, registry=owner_of(asked.table.index, hop.endpoint))
+            return _told(Source.QUERY, why, registry=asked.table.index.owner_of(hop.endpoint))
     why = f"the client sent ns={namespace}, which is not configured for {request.addressed}"
     result = "" if asked.decision.error is not None else ": believed as it is"
     return _told(Source.QUERY, f"{why}{result}", asked.near(source, target.scope))
@@ -148,18 +149,18 @@ def _location(asked: Asked, answered: bool) -> Step:
     if answered:
         namespace = str(asked.decision.namespace)
         endpoint = place.namespaces.get(namespace)
-        registry = owner_of(asked.table.index, endpoint) if endpoint is not None else None
+        registry = asked.table.index.owner_of(endpoint) if endpoint is not None else None
         return Step(Source.LOCATION.value, Outcome.ANSWERED, f"{location} stands for {namespace}", registry, endpoint)
     if not place.namespaces:
         return _told(
-            Source.LOCATION, f"{location} has no namespace-proxy", registry=owner_of(asked.table.index, hop.endpoint)
+            Source.LOCATION, f"{location} has no namespace-proxy", registry=asked.table.index.owner_of(hop.endpoint)
         )
     if len(place.namespaces) > 1:
         why = f"{location} is ambiguous: it stands for {', '.join(place.namespaces)}"
         return _told(Source.LOCATION, why, ambiguous(asked.table.index, place))
     if place.namespace is None:
         why = f'{location} stands for any registry (namespace-proxy = "{SOURCE_HOST}")'
-        return _told(Source.LOCATION, why, registry=owner_of(asked.table.index, hop.endpoint))
+        return _told(Source.LOCATION, why, registry=asked.table.index.owner_of(hop.endpoint))
     return _told(Source.LOCATION, f"a registry in the path goes before {location}, which has no path")
 
 

@@ -6,14 +6,18 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
 from oci_ns.background import TURN_SECONDS, start_background
 from oci_ns.conf_files import Sources
 from oci_ns.garbage import collector_paused, free_slowly, free_slowly_with
+from oci_ns.index import RouteIndex
+from oci_ns.locations import Location
 from oci_ns.reload import load_index
 from tests.unit.changes import conf
 
@@ -122,11 +126,48 @@ def test_threads_take_short_turns_while_and_only_while_one_works() -> None:
     eventually(lambda: sys.getswitchinterval() == before)
 
 
-def test_all_of_an_index_that_takes_long_to_free_is_among_its_parts(tmp_path: Path) -> None:
+def held_by(index: RouteIndex) -> Iterator[object]:
+    """Everything that an index leads to, but for classes, functions and modules."""
+    seen: set[int] = set()
+    todo: list[object] = [index]
+    while todo:
+        found = todo.pop()
+        if id(found) not in seen and not isinstance(found, type | FunctionType | ModuleType | str | int):
+            seen.add(id(found))
+            yield found
+            todo += gc.get_referents(found)
+
+
+@pytest.mark.parametrize("location", ["proxy.example.com/{}", "proxy.example.com", "proxy-{}.example.com/a:b"])
+def test_all_of_an_index_that_takes_long_to_free_is_among_its_parts(location: str, tmp_path: Path) -> None:
+    names = [f"r{number}.example.com" for number in range(50)]
+    mirrors = [f'[[registry.mirror]]\nlocation = "{location.format(name)}"\nnamespace-proxy = "x"\n' for name in names]
     path = tmp_path / "registries.conf"
-    path.write_text("".join(conf(f"r{number}.example.com") for number in range(50)))
+    path.write_text("".join(conf(name) + mirror for name, mirror in zip(names, mirrors, strict=True)))
     index = load_index(Sources(path)).index
-    parts = index.parts()
-    identities = {id(part) for part in parts}
-    assert {id(value) for value in vars(index).values()} <= identities
-    assert {id(route) for route in index.routes.values()} <= identities
+    identities = {id(part) for part in index.parts()}
+    long = [found for found in held_by(index) if isinstance(found, list | tuple | dict | set) and len(found) >= 50]
+    assert len(long) > 5
+    places = [found for found in held_by(index) if isinstance(found, Location)]
+    in_places = {id(held) for place in places for held in held_by_place(place)}
+    assert {id(found) for found in long} <= identities | in_places
+    assert {id(place) for place in places} <= identities
+
+
+def held_by_place(place: Location) -> Iterator[object]:
+    yield from (place.namespaces.numbers, place.sources.numbers, place.open_namespaces, place.prefixes)
+
+
+def test_an_index_is_gone_with_its_last_user_and_is_never_garbage(tmp_path: Path) -> None:
+    path = tmp_path / "registries.conf"
+    path.write_text(conf("r.example.com"))
+    index = load_index(Sources(path)).index
+    assert index.find("r.example.com", "a", "") is not None
+    gone = [weakref.ref(index), weakref.ref(index.registries.rows)]
+    gc.collect()
+    gc.disable()
+    try:
+        del index
+        eventually(lambda: all(reference() is None for reference in gone))
+    finally:
+        gc.enable()

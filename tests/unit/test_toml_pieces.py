@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import tomli
 
 from oci_ns import toml_pieces
-from oci_ns.toml_pieces import TomlSyntaxError, load_toml
+from oci_ns.toml_pieces import ARRAY, NotInPiecesError, TomlSyntaxError, parse_pieces, parse_whole
 
 TABLE = '[[registry]]\nlocation = "a.com"\n'
 
@@ -52,6 +54,19 @@ BROKEN = {
     "a header without an end": f"{TABLE * 2}[[registry]\n{TABLE}",
     "the array as a table": f"{TABLE * 2}[registry]\n{TABLE}",
 }
+
+
+def load_toml(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    try:
+        for piece in parse_pieces(text):
+            more = piece.values.pop(ARRAY, None)
+            document |= piece.values
+            if more is not None:
+                document[ARRAY] = document[ARRAY] + more if ARRAY in document else more
+    except NotInPiecesError:
+        return parse_whole(text)
+    return document
 
 
 @pytest.fixture(params=[1, 20, 50, 10**6])

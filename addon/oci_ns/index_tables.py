@@ -1,0 +1,113 @@
+"""What a table of registries is looked up by, built in one pass over its rows.
+
+Knows which names a registry and its endpoints are to be found under; what is found there is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from oci_ns.hops import Address, Prefix, Route, address_of, is_plain, split_location
+from oci_ns.locations import LocationIndex
+from oci_ns.registries_conf import SOURCE_HOST
+from oci_ns.registry_rows import BLOCKED, INSECURE, PLAIN_HTTP, Rows
+from oci_ns.route_rows import RouteRows
+
+
+class Addresses:
+    """The addresses of endpoints (`address_key`) that speak https: where they are insecure, and where they are not."""
+
+    def __init__(self) -> None:
+        self.insecure: set[str] = set()
+        self.verified: set[str] = set()
+
+    def add(self, key: str, *, insecure: bool) -> None:
+        """Add an endpoint."""
+        (self.insecure if insecure else self.verified).add(key)
+
+
+def address_key(host: str, port: int) -> str:
+    """An address as a word; most hosts are in memory already as they are, so port 443 is left out."""
+    host = host.lower()
+    if port == 443:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class IndexTables:
+    """The number of a registry's row by its prefix as written and in normal form, and the names that hosts have.
+
+    `sources` are the hosts of prefixes, `claimed` those of entries that say more than that a host is itself.
+    """
+
+    def __init__(self, rows: Rows, numbers: Sequence[int]) -> None:
+        self.as_written: dict[str, int] = {}
+        self.names: dict[str, int] = {}
+        self.sources: set[str] = set()
+        self.claimed: set[str] = set()
+        self.addresses = Addresses()
+        self.routes = RouteRows(rows)
+        self.locations = LocationIndex(self.routes)
+        self._rows = rows
+        for number in numbers:
+            prefix = rows.prefixes[number]
+            self.as_written[prefix] = number
+            if not self._add_plain(number, prefix):
+                self._add(number, self.routes.anew(number))
+
+    def _add(self, number: int, route: Route) -> None:
+        prefix = route.prefix
+        self.names[prefix.name] = number
+        self.sources.add(prefix.registry)
+        if route.claims:
+            self.claimed.add(prefix.registry)
+        for hop in (*route.mirrors, *((route.primary,) if route.primary is not None else ())):
+            if hop.scheme == "https":
+                self.addresses.add(address_key(hop.host, hop.port), insecure=hop.endpoint.insecure)
+        for hop in route.proxies:
+            endpoint = hop.endpoint.number
+            if endpoint is not None:
+                self.locations.add(
+                    endpoint, hop.registry, hop.location, hop.namespace, prefix, blocked=route.registry.blocked
+                )
+
+    def _add_plain(self, number: int, prefix: str) -> bool:
+        """Add a registry whose prefix is a host, and its own location, without making its route: nearly all are so."""
+        rows = self._rows
+        primary = rows.ends[number] - 1
+        itself = rows.locations[primary] == prefix and rows.namespaces[primary] is None
+        if not itself or rows.endpoint_flags[primary] or not is_plain(prefix):
+            return False
+        self.names[prefix] = number
+        self.sources.add(prefix)
+        self.addresses.add(prefix, insecure=False)
+        mirrors = range(rows.ends[number - 1] if number else 0, primary)
+        blocked = bool(rows.flags[number] & BLOCKED)
+        if mirrors or blocked:
+            self.claimed.add(prefix)
+        addresses = self._add_mirrors(mirrors, Prefix(prefix, "", ""), blocked=blocked)
+        if len(addresses) == len(mirrors):
+            self.routes.set_plain(number, addresses)
+        return True
+
+    def _add_mirrors(self, numbers: Iterable[int], prefix: Prefix, *, blocked: bool) -> list[Address]:
+        """Add the mirrors of one registry; the addresses of those that have one."""
+        rows = self._rows
+        addresses = []
+        for number in numbers:
+            location, flags = rows.locations[number], rows.endpoint_flags[number]
+            written, path, reference = split_location(location)
+            address = address_of(written)
+            registry, host, port = address
+            if not host:
+                continue
+            addresses.append(address)
+            if not flags & PLAIN_HTTP:
+                self.addresses.add(address_key(host, port or 443), insecure=bool(flags & INSECURE))
+            if registry != written or (reference and not path):
+                location = Prefix(registry, path, reference).name
+            namespace = rows.namespaces[number]
+            if namespace == SOURCE_HOST:
+                namespace = prefix.registry
+            self.locations.add(number, registry, location, namespace, prefix, blocked=blocked)
+        return addresses
