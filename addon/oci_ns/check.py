@@ -25,7 +25,8 @@ def findings(configuration: Configuration, index: RouteIndex) -> list[Finding]:
 
 def _replaced(configuration: Configuration) -> Iterator[Problem]:
     """What a drop-in hides: often meant so, so that it is no warning."""
-    in_force = {registry.prefix: registry for registry in configuration.registries}
+    hidden = {registry.prefix for registry in configuration.replaced}
+    in_force = {r.prefix: r for r in configuration.registries if r.prefix in hidden} if hidden else {}
     for registry in configuration.replaced:
         by = in_force[registry.prefix].origin
         yield about(registry, REPLACED, f"prefix {registry.prefix} is replaced by {by}; this table has no effect")

@@ -49,6 +49,8 @@ class IndexTables:
         self.routes = RouteRows(rows)
         self.locations = LocationIndex(self.routes)
         self._rows = rows
+        self._hosts: dict[str, tuple[Address, str]] = {}
+        """Of mirrors, by how they are written: many mirrors are at one host."""
         for number in numbers:
             prefix = rows.prefixes[number]
             self.as_written[prefix] = number
@@ -92,18 +94,23 @@ class IndexTables:
 
     def _add_mirrors(self, numbers: Iterable[int], prefix: Prefix, *, blocked: bool) -> list[Address]:
         """Add the mirrors of one registry; the addresses of those that have one."""
-        rows = self._rows
+        rows, hosts = self._rows, self._hosts
+        insecure, verified = self.addresses.insecure, self.addresses.verified
         addresses = []
         for number in numbers:
             location, flags = rows.locations[number], rows.endpoint_flags[number]
             written, path, reference = split_location(location)
-            address = address_of(written)
-            registry, host, port = address
-            if not host:
+            known = hosts.get(written)
+            if known is None:
+                address = address_of(written)
+                known = hosts[written] = address, address_key(address.host, address.port or 443)
+            address, key = known
+            registry = address.registry
+            if not address.host:
                 continue
             addresses.append(address)
             if not flags & PLAIN_HTTP:
-                self.addresses.add(address_key(host, port or 443), insecure=bool(flags & INSECURE))
+                (insecure if flags & INSECURE else verified).add(key)
             if registry != written or (reference and not path):
                 location = Prefix(registry, path, reference).name
             namespace = rows.namespaces[number]

@@ -62,7 +62,8 @@ def read_plain_tables(text: str, at: int, line: int, rows: Rows, file: int, tabl
     the line at `at`; `file` is the number of the file in the rows, `table` how many registries are in it before.
     """
     names: dict[str, str] = {}
-    locations, namespaces, flags, lines = rows.locations, rows.namespaces, rows.endpoint_flags, rows.lines
+    locations, namespaces, lines = rows.locations, rows.namespaces, rows.lines
+    flags, registry_flags = rows.endpoint_flags, rows.flags
     count = text.count
     former = ""
     while (found := _plain(text, at)) is not None:
@@ -71,26 +72,26 @@ def read_plain_tables(text: str, at: int, line: int, rows: Rows, file: int, tabl
         # Strings that are equal are one: most are there more than once.
         if prefix is None or prefix == location:
             prefix = location
-        own_line = line
+        own_line, own_flags = line, _endpoint_flags(insecure, plain_http, forward)
         for mirror in mirrors:
             start = mirror.start()
             line += count("\n", at, start)
             at = start
-            place, name, *bits, pull = mirror.groups()
+            place, name, insecure, plain_http, forward, pull = mirror.groups()
             if place == former:
                 place = former
             former = place
             locations.append(place)
             namespaces.append(prefix if name == prefix else names.setdefault(name, name))
-            flags.append(_endpoint_flags(*bits) | PULLS[pull or "all"] if any(bits) or pull else 0)
+            flags.append(_endpoint_flags(insecure, plain_http, forward) | PULLS[pull or "all"])
             lines.append(line)
         locations.append(location)
         namespaces.append(prefix if namespace == prefix else namespace)
-        flags.append(_endpoint_flags(insecure, plain_http, forward) if insecure or plain_http or forward else 0)
+        flags.append(own_flags)
         lines.append(own_line)
         table += 1
         rows.prefixes.append(prefix)
-        rows.flags.append((BLOCKED if blocked == "true" else 0) | (BY_DIGEST_ONLY if by_digest == "true" else 0))
+        registry_flags.append((BLOCKED if blocked == "true" else 0) | (BY_DIGEST_ONLY if by_digest == "true" else 0))
         rows.files.append(file)
         rows.tables.append(table)
         rows.ends.append(len(locations))
@@ -100,6 +101,8 @@ def read_plain_tables(text: str, at: int, line: int, rows: Rows, file: int, tabl
 
 
 def _endpoint_flags(insecure: str | None, plain_http: str | None, forward: str | None) -> int:
+    if insecure is plain_http is forward is None:
+        return 0
     return (
         (INSECURE if insecure == "true" else 0)
         | (PLAIN_HTTP if plain_http == "true" else 0)

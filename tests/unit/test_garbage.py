@@ -126,6 +126,17 @@ def test_threads_take_short_turns_while_and_only_while_one_works() -> None:
     eventually(lambda: sys.getswitchinterval() == before)
 
 
+def test_the_collector_has_next_to_nothing_to_visit_in_a_large_table(tmp_path: Path) -> None:
+    path = tmp_path / "registries.conf"
+    path.write_text("".join(conf(f"r{number}.example.com") for number in range(3000)))
+    gc.collect()
+    before = len(gc.get_objects())
+    loaded = load_index(Sources(path))
+    gc.collect()
+    assert len(gc.get_objects()) < before + 500
+    assert len(loaded.index.registries) == 3000
+
+
 def held_by(index: RouteIndex) -> Iterator[object]:
     """Everything that an index leads to, but for classes, functions and modules."""
     seen: set[int] = set()
@@ -163,7 +174,7 @@ def test_an_index_is_gone_with_its_last_user_and_is_never_garbage(tmp_path: Path
     path.write_text(conf("r.example.com"))
     index = load_index(Sources(path)).index
     assert index.find("r.example.com", "a", "") is not None
-    gone = [weakref.ref(index), weakref.ref(index.registries.rows)]
+    gone: list[Callable[[], object]] = [weakref.ref(index), weakref.ref(index.registries.rows)]
     gc.collect()
     gc.disable()
     try:

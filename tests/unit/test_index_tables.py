@@ -21,7 +21,7 @@ from oci_ns.registry_rows import Registries
 from oci_ns.routes import RouteTable
 
 HOSTS = ["a.com", "b.a.com", "docker.io", "registry-1.docker.io", "B.com", "c.com:5000", "c.com:443", "c.com:80", "x y"]
-PATHS = ["", "", "", "/p", "/p/q", "/p:1", ":1", "/P", "/p@sha256:" + "0" * 64]
+PATHS = ["", "", "", "/p", "/:1", "/p/q", "/p:1", ":1", "/P", "/p@sha256:" + "0" * 64]
 NAMESPACES = ["", "a.com", "b.a.com", "*", "C.com:5000", "a b"]
 SCOPES = ["", "p", "p/q", "p/q/r", "a.com/p", "docker.io/library/x"]
 
