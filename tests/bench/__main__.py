@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final, TextIO
 
 import click
-from lab.network import PrivateNetworkError, enter_private_network
 from rich.console import Console
+
+from lab.network import PrivateNetworkError, enter_private_network
 
 from . import programs, report
 from .bench import Bench, Row, roomy_directory
@@ -35,23 +36,18 @@ _MEBIBYTES_NEEDED: Final = 4096
 _WIDTH: Final = 150
 
 
-class _RowNames(click.ParamType):
-    """Names of rows, separated by commas or spaces."""
-
-    name = "name,…"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        if not isinstance(value, str):
-            return value
-        names = value.replace(",", " ").split()
-        for name in names:
-            if name not in ROWS:
-                self.fail(f"no row is called {name!r}; there are {', '.join(ROWS)}", param, ctx)
-        return names
+def _row_names(_: click.Context, __: click.Parameter, values: Sequence[str]) -> frozenset[str]:
+    names = frozenset(name for value in values for name in value.replace(",", " ").split())
+    unknown = sorted(names - set(ROWS))
+    if unknown:
+        raise click.BadParameter(f"no row is called {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    return names
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rows", type=_RowNames(), multiple=True, help="Only these rows (--list names them); may be repeated.")
+@click.option(
+    "--rows", multiple=True, callback=_row_names, metavar="NAME,…", help="Only these rows; may be given several times."
+)
 @click.option("--list", "list_rows", is_flag=True, help="Print the rows and what they measure.")
 @click.option("--rounds", type=click.IntRange(1), help=f"Rounds in which every peer has its turn ({FULL.rounds}).")
 @click.option(
@@ -63,7 +59,7 @@ class _RowNames(click.ParamType):
 @click.option("--check", is_flag=True, help="Exit with status 1 where a target is missed or could not be measured.")
 @click.option("--profile", "profiled", type=click.Choice(PROFILED), help="Profile mitmdump with the addon instead.")
 def main(
-    rows: Sequence[Sequence[str]],
+    rows: frozenset[str],
     list_rows: bool,
     rounds: int | None,
     scale: float | None,
@@ -81,7 +77,7 @@ def main(
         for row in ROWS.values():
             click.echo(f"{row.name:15} {row.summary}")
         return
-    chosen = [ROWS[name] for name in ROWS if not rows or any(name in names for names in rows)]
+    chosen = [ROWS[name] for name in ROWS if not rows or name in rows]
     settings = _settings(quick, rounds, scale)
     needed = {"curl", "nginx", "wrk", "setpriv"} if profiled else {name for row in chosen for name in row.programs}
     _require(needed)

@@ -69,8 +69,8 @@ def measure(bench: Bench) -> Outcome:
     samples: Samples = {"decide": {"microseconds": rounds}}
     what = f"one decision, {len(REGISTRIES)} registries"
     conditions = (
-        f"RouteTable.decide in this process, {len(mixed)} different requests: per pull a HEAD and a GET of a manifest and "
-        "4 blobs at the source registry, 2 blobs by path and a manifest by ns at the endpoint; the fastest of "
+        f"RouteTable.decide in this process, {len(mixed)} different requests: per pull a HEAD and a GET of a manifest "
+        "and 4 blobs at the source registry, 2 blobs by path and a manifest by ns at the endpoint; the fastest of "
         f"{_REPETITIONS} passes in each round"
     )
     return Outcome(ROW.name, conditions, [Figure(what, "µs", rounds, _TARGET)], samples)
@@ -85,8 +85,10 @@ def requests() -> list[Asked]:
         repository = f"team-{number % 40}/project/image-{number}"
         digest = f"sha256:{chance.getrandbits(256):064x}"
         named = NAMESPACE if source == "registry-1.docker.io" else source
-        for make in _MIX:
-            mixed.append(make(named if make in (_by_path, _by_query) else source, repository, f"v1.{number}", digest))
+        mixed += [
+            make(named if make in (_by_path, _by_query) else source, repository, f"v1.{number}", digest)
+            for make in _MIX
+        ]
     chance.shuffle(mixed)
     return mixed
 

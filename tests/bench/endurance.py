@@ -21,8 +21,8 @@ _SLICE_SECONDS: Final = 3
 _KINDS: Final = (Kind.STOCK, Kind.SERVE)
 _TARGET: Final = Target("<=", 1.05)
 _CONDITIONS: Final = (
-    f"manifests of {_IMAGES} images in turn, by wrk in slices of {_SLICE_SECONDS} s; resident memory after the slice that "
-    "completes the number"
+    f"manifests of {_IMAGES} images in turn, by wrk in slices of {_SLICE_SECONDS} s; resident memory after the slice "
+    "that completes the number"
 )
 
 

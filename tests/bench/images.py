@@ -1,4 +1,4 @@
-"""Knows the images that clients pull: in a real registry, whose files are where the bench's are, in memory if possible."""
+"""Knows the images that clients pull: in a real registry, whose files are in memory if there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knows the load generator: wrk, with one thread and keep-alive connections, asking for the manifests of many images."""
+"""Knows the load generator: wrk, one thread and keep-alive connections, which asks for the manifests of many images."""
 
 from __future__ import annotations
 

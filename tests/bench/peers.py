@@ -36,6 +36,9 @@ class Kind(enum.StrEnum):
     HAPROXY = "HAProxy"
 
 
+_SERVES: Final[frozenset[Kind]] = frozenset({Kind.SERVE, Kind.SERVE_WORKERS})
+
+
 class _Running(Protocol):
     @property
     def pid(self) -> int: ...
@@ -92,7 +95,7 @@ class Peer:
 def available(kinds: Sequence[Kind]) -> tuple[list[Kind], dict[Kind, str]]:
     """Which of these there are, and why not the others."""
     reason = serve_unavailable()
-    absent = {kind: reason for kind in kinds if kind in (Kind.SERVE, Kind.SERVE_WORKERS) and reason}
+    absent: dict[Kind, str] = {kind: reason for kind in kinds if kind in _SERVES and reason}
     return [kind for kind in kinds if kind not in absent], absent
 
 
@@ -132,7 +135,7 @@ def _mitmproxy(bench: Bench, directory: Path, kind: Kind, upstream: str, tls: bo
         options["map_remote"] = rf"|/v2/{NAMESPACE.replace('.', '[.]')}/([^?]*)$|/v2/\1?ns={NAMESPACE}"
     if kind is Kind.STOCK_REDIRECT:
         options["ns_blobs"] = "redirect"
-    if kind in (Kind.SERVE, Kind.SERVE_WORKERS):
+    if kind in _SERVES:
         workers = 2 if kind is Kind.SERVE_WORKERS else 1
         return Serve(directory, workers, conf=conf, modes=modes, options=options, trusted_ca=trusted)
     if kind in (Kind.STOCK, Kind.STOCK_REDIRECT):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from lab.mitmdump import ADDON
 
@@ -31,14 +31,14 @@ class _ProfiledMitmdump(QuietMitmdump):
         conf.write_text(registries_conf(upstream, plain=True))
         super().__init__(directory, modes=[f"reverse:http://{upstream}"], options={}, scripts=(ADDON,), conf=conf)
 
-    def _command(self, *arguments: object) -> list[str]:  # type: ignore[override]
-        command = super()._command(*arguments)  # type: ignore[arg-type]
+    def _command(self, *arguments: Any) -> list[str]:
+        command = super()._command(*arguments)
         script = Path(__file__).with_name("under_profile.py")
         return [sys.executable, "-P", str(script), str(self.profile), *command[command.index("--mode") :]]
 
 
 def _small_requests(bench: Bench, peer: Peer) -> None:
-    generate(peer, connections=bench.settings.connections, seconds=2 * bench.settings.seconds)
+    generate(peer, connections=bench.settings.connections, seconds=5 * bench.settings.seconds)
 
 
 def _blob(bench: Bench, peer: Peer) -> None:

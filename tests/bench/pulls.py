@@ -118,7 +118,7 @@ def _docker(bench: Bench) -> Outcome:
         bench,
         DOCKER_ROW.name,
         (_DOCKER_LAYERS, size),
-        f"docker pull of {_DOCKER_LAYERS} layers of {size / 1e6:.0f} MB, unpacking by dockerd (vfs) included, in memory",
+        f"docker pull of {_DOCKER_LAYERS} layers of {size / 1e6:.0f} MB, unpacking (vfs) included, in memory",
         targets,
         client,
     )

@@ -35,4 +35,4 @@ class Settings:
 
 
 FULL: Final = Settings()
-QUICK: Final = Settings(rounds=2, seconds=0.8, scale=0.05)
+QUICK: Final = Settings(rounds=2, seconds=1, scale=0.02)
