@@ -17,7 +17,7 @@ from lab.mitmdump import ADDON, Mitmdump
 from lab.process import Daemon, clean_env, free_port, listens, require
 
 from .bench import Bench
-from .runners import QuietMitmdump, Serve, serve_unavailable
+from .runners import WORKERS, QuietMitmdump, Serve, serve_lacks
 from .target import NAMESPACE, asked, registries_conf, wanted
 from .upstream import CERTIFICATE_NAME, certificate, filled, nginx
 
@@ -36,7 +36,8 @@ class Kind(enum.StrEnum):
     HAPROXY = "HAProxy"
 
 
-_SERVES: Final[frozenset[Kind]] = frozenset({Kind.SERVE, Kind.SERVE_WORKERS})
+# With the option each needs.
+_SERVES: Final[Mapping[Kind, str]] = {Kind.SERVE: "", Kind.SERVE_WORKERS: WORKERS}
 
 
 class _Running(Protocol):
@@ -94,8 +95,8 @@ class Peer:
 
 def available(kinds: Sequence[Kind]) -> tuple[list[Kind], dict[Kind, str]]:
     """Which of these there are, and why not the others."""
-    reason = serve_unavailable()
-    absent: dict[Kind, str] = {kind: reason for kind in kinds if kind in _SERVES and reason}
+    reasons = {kind: serve_lacks(option) for kind, option in _SERVES.items() if kind in kinds}
+    absent = {kind: reason for kind, reason in reasons.items() if reason}
     return [kind for kind in kinds if kind not in absent], absent
 
 

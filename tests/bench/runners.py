@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from lab.mitmdump import ADDON, Mitmdump
+from oci_ns.cli import main
 
 _ENVIRONMENT: Final = {"PYTHONPATH": str(ADDON.parent)}
+WORKERS: Final = "--workers"
 _MAIN: Final = "from oci_ns.cli import main; main()"
 
 
@@ -52,6 +54,8 @@ class QuietMitmdump(Mitmdump):
 class Serve(QuietMitmdump):
     """An `ns-inject serve` with as many workers."""
 
+    program: ClassVar[str] = "ns-inject"
+
     def __init__(
         self,
         directory: Path,
@@ -74,15 +78,16 @@ class Serve(QuietMitmdump):
         options: Mapping[str, str],
     ) -> list[str]:
         command = super()._command(conf, modes, scripts, trusted_ca, options)
-        beside = Path(sys.executable).parent / "ns-inject"
+        beside = Path(sys.executable).parent / self.program
         program = [str(beside)] if beside.exists() else [sys.executable, "-c", _MAIN]
-        workers = ["--workers", str(self._workers)] if self._workers != 1 else []
+        workers = [WORKERS, str(self._workers)] if self._workers != 1 else []
         return [*program, "serve", *command[command.index("--mode") :], *workers]
 
 
-def serve_unavailable() -> str:
-    """Why there is no `ns-inject serve`; empty where there is."""
-    # In this process it is only looked for.
-    from oci_ns.cli import main  # noqa: PLC0415
-
-    return "" if "serve" in main.commands else "this ns-inject has no command serve"
+def serve_lacks(option: str) -> str:
+    """Why there is no `ns-inject serve` with this option, or none at all; empty where there is."""
+    serve = main.commands.get("serve")
+    if serve is None:
+        return "this ns-inject has no command serve"
+    known = not option or any(option in parameter.opts for parameter in serve.params)
+    return "" if known else f"ns-inject serve has no option {option}"

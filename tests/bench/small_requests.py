@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Final
 
@@ -44,9 +45,9 @@ def measure(bench: Bench) -> Outcome:
         def load(peer: Peer, seconds: float) -> dict[str, float]:
             return generate(peer, connections=settings.connections, seconds=seconds).quantities()
 
-        for peer in peers:
-            bench.say(f"warming up {peer.name}")
-            load(peer, min(2.0, settings.seconds))
+        bench.say("warming up")
+        with ThreadPoolExecutor(len(peers)) as threads:
+            list(threads.map(lambda peer: load(peer, settings.seconds), peers))
         samples = interleaved(peers, settings.rounds, lambda peer: load(peer, settings.seconds), bench.say)
         outcome = Outcome(ROW.name, _conditions(bench), samples=samples, commands=dict(commands(peers)))
         outcome.commands |= {f"seen from {each['peer']}": f"{each['method']} {each['target']}" for each in seen}
