@@ -20,9 +20,9 @@ _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 _MARK: Final = "@"
 _REQUESTS: Final = re.compile(r"(\d+) requests in ")
 _RATE: Final = re.compile(r"Requests/sec:\s*([\d.]+)")
-_LATENCY: Final = re.compile(r"^\s*(50|99)%\s+([\d.]+)(us|ms|s)$", re.MULTILINE)
+_LATENCY: Final = re.compile(r"^\s*(50|99)%\s+([\d.]+)(us|ms|s|m) ?$", re.MULTILINE)
 _TROUBLE: Final = re.compile(r"^.*(?:Socket errors|Non-2xx).*$", re.MULTILINE)
-_MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+_MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 # What a client of this kind sends.
 _HEADERS: Final = {"User-Agent": "containers/5.23.1 (github.com/containers/image)", "Accept": MANIFEST_TYPE}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from .images import REPOSITORY, TAG, registry_with_image
 from .measures import BenchError, Figure, Outcome, Target, ratios
 from .peers import Kind, Peer, available, commands, start
 from .rounds import interleaved
+from .settings import MIB
 
 _LAYERS: Final = 7
 _LAYER_MEBIBYTES: Final = 100
@@ -30,6 +32,9 @@ _SECONDS: Final = "seconds"
 _RELAYED: Final = Target("<=", 1.2)
 _REDIRECTED: Final = Target("<=", 1.05)
 _TOGETHER: Final = Target("<=", 1.5)
+
+_Puller = Callable[[Peer], dict[str, float]]
+"""Pulls from a peer, and tells how long it took."""
 
 _PROGRAMS: Final = ("skopeo", "docker-registry", "setpriv")
 
@@ -67,93 +72,94 @@ def _check(digests: set[str], pushed: Pushed, peer: Peer) -> None:
         raise BenchError(f"{peer.name}: pulled {digests}, and {pushed.digest} was pushed")
 
 
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """What is pulled, and through whom."""
+
+    title: str
+    conditions: str
+    layers: int
+    layer_size: int
+    targets: Mapping[Kind, Target | None]
+    """Of the seconds, beside those of pulling directly."""
+
+
 def _skopeo(bench: Bench) -> Outcome:
     size = bench.settings.size(_LAYER_MEBIBYTES)
-    targets = {Kind.STOCK: _RELAYED, Kind.STOCK_REDIRECT: _REDIRECTED, Kind.SERVE: _RELAYED}
-    return _measure(
-        bench,
-        SKOPEO_ROW.name,
-        (_LAYERS, size),
-        f"skopeo copy docker:// dir: of {_LAYERS} layers of {size / 1e6:.0f} MB from a docker-registry, all in memory",
-        targets,
-        lambda pushed, _: _Skopeos(bench, 1, pushed).pull,
+    pull = _Pull(
+        title=f"skopeo pull of {_LAYERS * size // MIB} MiB",
+        conditions=f"skopeo copy docker:// dir: of {_layers(_LAYERS, size)} from a docker-registry, all in memory",
+        layers=_LAYERS,
+        layer_size=size,
+        targets={Kind.STOCK: _RELAYED, Kind.STOCK_REDIRECT: _REDIRECTED, Kind.SERVE: _RELAYED},
     )
+    return _measure(bench, SKOPEO_ROW.name, pull, lambda pushed, _: _Skopeos(bench, 1, pushed).pull)
 
 
 def _crowd(bench: Bench) -> Outcome:
     size = bench.settings.size(_CROWD_LAYER_MEBIBYTES)
     number = bench.settings.number(_CROWD, least=4)
-    targets = {Kind.STOCK: _TOGETHER, Kind.SERVE: _TOGETHER}
-    return _measure(
-        bench,
-        CROWD_ROW.name,
-        (_CROWD_LAYERS, size),
-        f"{number} skopeos started together, each to a directory of its own: {_CROWD_LAYERS} layers of "
-        f"{size / 1e6:.0f} MB, all in memory; until the last one has ended",
-        targets,
-        lambda pushed, _: _Skopeos(bench, number, pushed).pull,
+    pull = _Pull(
+        title=f"{number} skopeo pulls of {_CROWD_LAYERS * size // MIB} MiB at once",
+        conditions=f"{number} skopeos started together, each to a directory of its own, of "
+        f"{_layers(_CROWD_LAYERS, size)}, all in memory; until the last one has ended",
+        layers=_CROWD_LAYERS,
+        layer_size=size,
+        targets={Kind.STOCK: _TOGETHER, Kind.SERVE: _TOGETHER},
     )
+    return _measure(bench, CROWD_ROW.name, pull, lambda pushed, _: _Skopeos(bench, number, pushed).pull)
 
 
 def _docker(bench: Bench) -> Outcome:
     size = bench.settings.size(_LAYER_MEBIBYTES)
-    targets = {Kind.STOCK: None, Kind.SERVE: None}
-
-    def client(pushed: Pushed, stack: ExitStack) -> Callable[[Peer], dict[str, float]]:
-        bench.say("starting dockerd")
-        dockerd = stack.enter_context(Dockerd(bench.new_directory("docker")))
-
-        def pull(peer: Peer) -> dict[str, float]:
-            reference = f"{peer.image(REPOSITORY)}:{TAG}"
-            started = time.perf_counter()
-            digest = dockerd.pull(reference)
-            seconds = time.perf_counter() - started
-            dockerd.remove(reference)
-            _check({digest}, pushed, peer)
-            return {_SECONDS: seconds}
-
-        return pull
-
-    return _measure(
-        bench,
-        DOCKER_ROW.name,
-        (_DOCKER_LAYERS, size),
-        f"docker pull of {_DOCKER_LAYERS} layers of {size / 1e6:.0f} MB, unpacking (vfs) included, in memory",
-        targets,
-        client,
+    pull = _Pull(
+        title=f"docker pull of {_DOCKER_LAYERS * size // MIB} MiB",
+        conditions=f"docker pull of {_layers(_DOCKER_LAYERS, size)}, unpacking (vfs) included, in memory",
+        layers=_DOCKER_LAYERS,
+        layer_size=size,
+        targets={Kind.STOCK: None, Kind.SERVE: None},
     )
+    return _measure(bench, DOCKER_ROW.name, pull, lambda pushed, stack: _dockerd(bench, stack, pushed))
 
 
-def _measure(
-    bench: Bench,
-    row: str,
-    image: tuple[int, int],
-    conditions: str,
-    targets: Mapping[Kind, Target | None],
-    client: Callable[[Pushed, ExitStack], Callable[[Peer], dict[str, float]]],
-) -> Outcome:
-    """Pull an image (layers, bytes of each) directly and through the peers that have a target, in turn."""
-    kinds, absent = available([Kind.DIRECT, *targets])
+def _dockerd(bench: Bench, stack: ExitStack, pushed: Pushed) -> _Puller:
+    bench.say("starting dockerd")
+    dockerd = stack.enter_context(Dockerd(bench.new_directory("docker")))
+
+    def pull(peer: Peer) -> dict[str, float]:
+        reference = f"{peer.image(REPOSITORY)}:{TAG}"
+        started = time.perf_counter()
+        digest = dockerd.pull(reference)
+        seconds = time.perf_counter() - started
+        dockerd.remove(reference)
+        _check({digest}, pushed, peer)
+        return {_SECONDS: seconds}
+
+    return pull
+
+
+def _measure(bench: Bench, row: str, pull: _Pull, client: Callable[[Pushed, ExitStack], _Puller]) -> Outcome:
+    """Pull directly and through the peers, in turn."""
+    kinds, absent = available([Kind.DIRECT, *pull.targets])
     with ExitStack() as stack:
-        registry, pushed = registry_with_image(bench, stack, *image)
+        registry, pushed = registry_with_image(bench, stack, pull.layers, pull.layer_size)
         peers = start(bench, stack, kinds, registry.authority)
-        pull = client(pushed, stack)
-        _warm_up(bench, peers, pull)
-        samples = interleaved(peers, bench.settings.long_rounds, pull, bench.say)
-        outcome = Outcome(row, conditions, samples=samples, commands=dict(commands(peers)))
-    for kind, target in targets.items():
+        puller = client(pushed, stack)
+        for peer in peers:
+            bench.say(f"warming up {peer.name}")
+            puller(peer)
+        samples = interleaved(peers, bench.settings.long_rounds, puller, bench.say)
+        outcome = Outcome(row, pull.conditions, samples=samples, commands=dict(commands(peers)))
+    for kind, target in pull.targets.items():
         why = absent.get(kind, "")
         values = [] if why else ratios(samples, _SECONDS, kind, Kind.DIRECT)
-        outcome.figures.append(Figure(f"{_TITLES[row]}: {kind} / direct", "", values, target, why))
-    direct = samples[Kind.DIRECT][_SECONDS]
-    outcome.figures.append(Figure(f"{_TITLES[row]}: direct", "s", direct))
+        outcome.figures.append(Figure(f"{pull.title}: {kind} / direct", "", values, target, why))
+    outcome.figures.append(Figure(f"{pull.title}: direct", "s", samples[Kind.DIRECT][_SECONDS]))
     return outcome
 
 
-def _warm_up(bench: Bench, peers: Sequence[Peer], pull: Callable[[Peer], dict[str, float]]) -> None:
-    for peer in peers:
-        bench.say(f"warming up {peer.name}")
-        pull(peer)
+def _layers(number: int, size: int) -> str:
+    return f"{number} layers of {size // MIB} MiB that cannot be compressed"
 
 
 SKOPEO_ROW: Final = Row(
@@ -167,8 +173,3 @@ DOCKER_ROW: Final = Row(
     _docker,
     private_network=True,
 )
-_TITLES: Final = {
-    SKOPEO_ROW.name: "skopeo pull",
-    CROWD_ROW.name: "many skopeo pulls at once",
-    DOCKER_ROW.name: "docker pull",
-}
