@@ -30,6 +30,8 @@ _EXPECTED: Final = {
 }
 """The keys of what `tables.measure(registries)` answers: a number each, or one for each round."""
 
+_UNITS: Final = {"seconds": "s", "ms": "ms", "us": "µs", "mb": "MB"}
+
 
 def measure(bench: Bench) -> Outcome:
     """Let `tables` measure."""
@@ -43,7 +45,7 @@ def measure(bench: Bench) -> Outcome:
     values = {key: _numbers(value) for key, value in answer.items()}
     figures = [_figure(name, key, values.get(key, []), "tables.measure does not tell") for key in _EXPECTED]
     others = [key for key in values if key not in _EXPECTED and values[key]]
-    figures += [Figure(f"{name}: {key}", "", values[key]) for key in others]
+    figures += [Figure(f"{name}: {key}", _unit_of(key), values[key]) for key in others]
     samples = {"tables": {key: list(numbers) for key, numbers in values.items()}}
     return Outcome(ROW.name, str(answer.get("conditions", "")), figures, samples)
 
@@ -52,6 +54,10 @@ def _figure(name: str, key: str, values: Sequence[float], why_not: str) -> Figur
     expected = _EXPECTED[key]
     what = f"{name}: {expected.what}"
     return Figure(what, expected.unit, values, expected.target, "" if values else why_not)
+
+
+def _unit_of(key: str) -> str:
+    return next((unit for part, unit in _UNITS.items() if part in key.split("_")), "")
 
 
 def _numbers(value: object) -> list[float]:
