@@ -53,19 +53,17 @@ class Load:
         }
 
 
-def command(peer: Peer, *, connections: int, seconds: float, images: int = IMAGES) -> list[str]:
+def command(peer: Peer, *, connections: int, seconds: int, images: int = IMAGES) -> list[str]:
     """The wrk that loads a peer."""
     before, _, after = peer.asked(_MARK + sample_path("")).removeprefix(peer.url).partition(_MARK)
     headers = [argument for name, value in _HEADERS.items() for argument in ("-H", f"{name}: {value}")]
-    # wrk takes whole seconds only.
-    duration = f"{max(1, round(seconds))}s"
     return [
-        *(require("wrk"), "-t1", f"-c{connections}", f"-d{duration}", "--timeout", "10s", "--latency"),
+        *(require("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"),
         *("-s", str(_SCRIPT), *headers, peer.url, "--", before, after, str(images)),
     ]
 
 
-def generate(peer: Peer, *, connections: int, seconds: float, images: int = IMAGES) -> Load:
+def generate(peer: Peer, *, connections: int, seconds: int, images: int = IMAGES) -> Load:
     """Load a peer. Raises BenchError where an answer failed: a peer that fails fast is not fast."""
     argv = command(peer, connections=connections, seconds=seconds, images=images)
     printed = run(argv, env=clean_env(Path("/nonexistent")), timeout=seconds + 60).stdout

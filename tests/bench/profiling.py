@@ -38,7 +38,7 @@ class _ProfiledMitmdump(QuietMitmdump):
 
 
 def _small_requests(bench: Bench, peer: Peer) -> None:
-    generate(peer, connections=bench.settings.connections, seconds=5 * bench.settings.seconds)
+    generate(peer, connections=bench.settings.connections, seconds=5 * bench.settings.turns)
 
 
 def _blob(bench: Bench, peer: Peer) -> None:

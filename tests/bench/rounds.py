@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -34,3 +35,14 @@ def interleaved(
             for quantity, value in measure(peer).items():
                 samples[peer.name].setdefault(quantity, []).append(value)
     return samples
+
+
+def averaged(samples: Samples, turns: int) -> Samples:
+    """The same with so many turns in a row made one value, their mean: what is short is better measured often."""
+    return {
+        peer: {
+            quantity: [statistics.fmean(values[at : at + turns]) for at in range(0, len(values), turns)]
+            for quantity, values in quantities.items()
+        }
+        for peer, quantities in samples.items()
+    }

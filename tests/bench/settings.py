@@ -14,8 +14,8 @@ class Settings:
 
     rounds: int = 5
     """Rounds in which every peer has its turn; rows that take long have `long_rounds`."""
-    seconds: float = 4.0
-    """Of load, for one peer in one round."""
+    turns: int = 4
+    """Of a second each, that a peer is under load in one round."""
     scale: float = 1.0
     connections: int = 32
     """Keep-alive connections of the load generator, which is one thread."""
@@ -35,4 +35,4 @@ class Settings:
 
 
 FULL: Final = Settings()
-QUICK: Final = Settings(rounds=2, seconds=1, scale=0.02)
+QUICK: Final = Settings(rounds=2, turns=1, scale=0.02)

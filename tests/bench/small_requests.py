@@ -10,7 +10,7 @@ from .bench import Bench, Row
 from .load import IMAGES, command, generate, sample_path
 from .measures import Figure, Outcome, Target, ratios
 from .peers import Kind, Peer, available, commands, start
-from .rounds import interleaved
+from .rounds import averaged, interleaved
 from .same import arrived_alike
 from .upstream import Upstream
 
@@ -42,32 +42,34 @@ def measure(bench: Bench) -> Outcome:
         peers = start(bench, stack, kinds, upstream.authority)
         seen = arrived_alike(peers, upstream, sample_path("lab/image-1"))
 
-        def load(peer: Peer, seconds: float) -> dict[str, float]:
-            return generate(peer, connections=settings.connections, seconds=seconds).quantities()
+        def load(peer: Peer) -> dict[str, float]:
+            return generate(peer, connections=settings.connections, seconds=1).quantities()
 
         bench.say("warming up")
         with ThreadPoolExecutor(len(peers)) as threads:
-            list(threads.map(lambda peer: load(peer, settings.seconds), peers))
-        samples = interleaved(peers, settings.rounds, lambda peer: load(peer, settings.seconds), bench.say)
+            list(threads.map(load, peers))
+        samples = interleaved(peers, settings.rounds * settings.turns, load, bench.say)
         outcome = Outcome(ROW.name, _conditions(bench), samples=samples, commands=dict(commands(peers)))
         outcome.commands |= {f"seen from {each['peer']}": f"{each['method']} {each['target']}" for each in seen}
         outcome.commands["load"] = " ".join(command(peers[0], connections=settings.connections, seconds=1))
+    rounds = averaged(samples, settings.turns)
     for kind in _KINDS:
         if kind is Kind.BARE:
             continue
-        values = [] if kind in absent else ratios(samples, _QUANTITY, kind, Kind.BARE)
+        values = [] if kind in absent else ratios(rounds, _QUANTITY, kind, Kind.BARE)
         what = f"small requests: {kind} / {Kind.BARE}"
         outcome.figures.append(Figure(what, "", values, _TARGETS.get(kind), absent.get(kind, "")))
-    bare = samples[Kind.BARE][_QUANTITY]
+    bare = rounds[Kind.BARE][_QUANTITY]
     outcome.figures.append(Figure(f"small requests: {Kind.BARE}", "requests/s", bare))
     return outcome
 
 
 def _conditions(bench: Bench) -> str:
     return (
-        f"GET of a manifest of 1 kB, {IMAGES} images in turn; wrk with one thread and {bench.settings.connections} "
-        "keep-alive connections on the same processors; every mitmdump and ns-inject serve with -q (nothing printed "
-        "for a flow), nginx and HAProxy with one worker and no access log; a table of 10 registries"
+        f"GET of a manifest of 1 kB, {IMAGES} images in turn; in each round {bench.settings.turns} s for each, a second "
+        f"at a time, of wrk with one thread and {bench.settings.connections} keep-alive connections on the same "
+        "processors; every mitmdump and ns-inject serve with -q (nothing printed for a flow), nginx and HAProxy with one "
+        "worker and no access log; a table of 10 registries"
     )
 
 

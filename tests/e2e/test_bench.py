@@ -15,7 +15,7 @@ from tests.bench.bench import Bench
 from tests.bench.load import generate
 from tests.bench.measures import BenchError, Figure, Target, ratios
 from tests.bench.peers import Kind, start
-from tests.bench.rounds import interleaved
+from tests.bench.rounds import averaged, interleaved
 from tests.bench.same import arrived_alike
 from tests.bench.settings import QUICK
 from tests.bench.upstream import Upstream
@@ -131,6 +131,12 @@ def test_every_peer_has_a_turn_in_every_round_and_the_first_changes() -> None:
 class _Named:
     def __init__(self, name: str) -> None:
         self.name = name
+
+
+def test_the_turns_of_a_round_are_one_value() -> None:
+    samples = {"a": {"requests/s": [1.0, 3.0, 5.0, 7.0]}}
+
+    assert averaged(samples, 2) == {"a": {"requests/s": [2.0, 6.0]}}
 
 
 @pytest.mark.parametrize(
