@@ -66,10 +66,10 @@ def measure(bench: Bench) -> Outcome:
 
 def _conditions(bench: Bench) -> str:
     return (
-        f"GET of a manifest of 1 kB, {IMAGES} images in turn; in each round {bench.settings.turns} s for each, a second "
-        f"at a time, of wrk with one thread and {bench.settings.connections} keep-alive connections on the same "
-        "processors; every mitmdump and ns-inject serve with -q (nothing printed for a flow), nginx and HAProxy with one "
-        "worker and no access log; a table of 10 registries"
+        f"GET of a manifest of 1 kB, {IMAGES} images in turn; {bench.settings.turns} s for each in a round, "
+        f"a second at a time, of wrk with one thread and {bench.settings.connections} keep-alive connections on the "
+        "same processors; every mitmdump and ns-inject serve with -q (nothing printed for a flow), nginx and HAProxy "
+        "with one worker and no access log; a table of 10 registries"
     )
 
 
