@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import gc
 import json
 import os
@@ -132,13 +133,21 @@ async def _stalls(path: Path) -> _Figures:
     for _ in range(_RELOADS):
         former, begin = tables[0], time.perf_counter()
         reloader.ask()
-        stalls.append(await _longest_gap(tables, lambda former=former: tables[0] is not former))
+        stalls.append(await _longest_gap(tables, functools.partial(_is_replaced, tables, former)))
         seconds.append(time.perf_counter() - begin - _AFTERWARDS_SECONDS)
         del former
         until = time.perf_counter() + seconds[-1]
-        quiet.append(await _longest_gap(tables, lambda until=until: time.perf_counter() > until))
+        quiet.append(await _longest_gap(tables, functools.partial(_is_past, until)))
     watch.cancel()
     return {"stall_ms": stalls, "quiet_ms": quiet, "reload_seconds": seconds}
+
+
+def _is_replaced(tables: list[RouteTable], former: RouteTable) -> bool:
+    return tables[0] is not former
+
+
+def _is_past(moment: float) -> bool:
+    return time.perf_counter() > moment
 
 
 async def _longest_gap(tables: list[RouteTable], is_done: Callable[[], bool]) -> float:

@@ -115,6 +115,11 @@ class Mitmdump:
         return self.confdir / _CA
 
     @property
+    def argv(self) -> list[str]:
+        """The command it is started with."""
+        return self._daemon.argv
+
+    @property
     def pid(self) -> int:
         """The process id."""
         return self._daemon.pid

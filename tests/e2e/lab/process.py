@@ -21,8 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-import pytest
-
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # All that a program may learn from the environment of the tests. Everything else (HTTP_PROXY, SSL_CERT_FILE,
@@ -43,6 +41,9 @@ def unavailable(reason: str) -> NoReturn:
 
     CI promises to have everything, so there a missing program must not make tests vanish silently.
     """
+    # The laboratory serves the benchmarks too, which run without pytest.
+    import pytest  # noqa: PLC0415
+
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

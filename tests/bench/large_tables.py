@@ -1,0 +1,75 @@
+"""The rows of large tables, which `tables` measures: here is what its figures are called and what they are to be."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .bench import Bench, Row
+from .measures import Figure, Outcome, Target
+
+_REGISTRIES: Final = 100_000
+_MODULE: Final = "tests.bench.tables"
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    what: str
+    unit: str
+    target: Target
+
+
+_EXPECTED: Final = {
+    "load_seconds": _Expected("load", "s", Target("<", 2)),
+    "memory_mb": _Expected("memory", "MB", Target("<", 200)),
+    "stall_ms": _Expected("longest stall of live requests while they are reloaded", "ms", Target("<=", 50)),
+    "decision_ratio": _Expected("one decision / one with 10 registries", "", Target("<=", 1.2)),
+}
+"""The keys of what `tables.measure(registries)` answers: a number each, or one for each round."""
+
+_UNITS: Final = {"seconds": "s", "ms": "ms", "us": "µs", "mb": "MB"}
+
+
+def measure(bench: Bench) -> Outcome:
+    """Let `tables` measure."""
+    registries = bench.settings.number(_REGISTRIES, least=100)
+    name = f"{registries:,} registries with mirrors"
+    if importlib.util.find_spec(_MODULE) is None:
+        figures = [_figure(name, key, [], "there is no tests/bench/tables.py") for key in _EXPECTED]
+        return Outcome(ROW.name, "", figures)
+    bench.say(f"measuring {name}")
+    answer: Mapping[str, Any] = importlib.import_module(_MODULE).measure(registries)
+    values = {key: _numbers(value) for key, value in answer.items()}
+    figures = [_figure(name, key, values.get(key, []), "tables.measure does not tell") for key in _EXPECTED]
+    others = [key for key in values if key not in _EXPECTED and values[key]]
+    figures += [Figure(f"{name}: {key}", _unit_of(key), values[key]) for key in others]
+    samples = {"tables": {key: list(numbers) for key, numbers in values.items()}}
+    return Outcome(ROW.name, str(answer.get("conditions", "")), figures, samples)
+
+
+def _figure(name: str, key: str, values: Sequence[float], why_not: str) -> Figure:
+    expected = _EXPECTED[key]
+    what = f"{name}: {expected.what}"
+    return Figure(what, expected.unit, values, expected.target, "" if values else why_not)
+
+
+def _unit_of(key: str) -> str:
+    return next((unit for part, unit in _UNITS.items() if part in key.split("_")), "")
+
+
+def _numbers(value: object) -> list[float]:
+    """The numbers that a value consists of; none where it is something else."""
+    found = value if isinstance(value, (list, tuple)) else [value]
+    numbers = [float(each) for each in found if isinstance(each, (int, float))]
+    return numbers if len(numbers) == len(found) else []
+
+
+ROW: Final = Row(
+    "tables",
+    "100,000 registries: load, memory, the stall of a reload, one decision",
+    ("setpriv",),
+    measure,
+)

@@ -1,0 +1,77 @@
+"""Knows the load generator: wrk, one thread and keep-alive connections, which asks for the manifests of many images."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.process import clean_env, require, run
+
+from .measures import BenchError
+from .peers import Peer
+from .upstream import MANIFEST_TYPE
+
+IMAGES: Final = 50
+"""How many images are asked for in turn."""
+
+_SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+_MARK: Final = "@"
+_REQUESTS: Final = re.compile(r"(\d+) requests in ")
+_RATE: Final = re.compile(r"Requests/sec:\s*([\d.]+)")
+_LATENCY: Final = re.compile(r"^\s*(50|99)%\s+([\d.]+)(us|ms|s|m) ?$", re.MULTILINE)
+_TROUBLE: Final = re.compile(r"^.*(?:Socket errors|Non-2xx).*$", re.MULTILINE)
+_MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+# What a client of this kind sends.
+_HEADERS: Final = {"User-Agent": "containers/5.23.1 (github.com/containers/image)", "Accept": MANIFEST_TYPE}
+
+
+def sample_path(image: str) -> str:
+    """The part of a request target that names an image's manifest, as the load generator asks for it."""
+    return f"{image}/manifests/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a peer did under load."""
+
+    requests: int
+    per_second: float
+    half_within_ms: float
+    nearly_all_within_ms: float
+    """99 of 100."""
+
+    def quantities(self) -> dict[str, float]:
+        """As samples."""
+        return {
+            "requests/s": self.per_second,
+            "requests": self.requests,
+            "p50 ms": self.half_within_ms,
+            "p99 ms": self.nearly_all_within_ms,
+        }
+
+
+def command(peer: Peer, *, connections: int, seconds: int, images: int = IMAGES) -> list[str]:
+    """The wrk that loads a peer."""
+    before, _, after = peer.asked(_MARK + sample_path("")).removeprefix(peer.url).partition(_MARK)
+    headers = [argument for name, value in _HEADERS.items() for argument in ("-H", f"{name}: {value}")]
+    return [
+        *(require("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"),
+        *("-s", str(_SCRIPT), *headers, peer.url, "--", before, after, str(images)),
+    ]
+
+
+def generate(peer: Peer, *, connections: int, seconds: int, images: int = IMAGES) -> Load:
+    """Load a peer. Raises BenchError where an answer failed: a peer that fails fast is not fast."""
+    argv = command(peer, connections=connections, seconds=seconds, images=images)
+    printed = run(argv, env=clean_env(Path("/nonexistent")), timeout=seconds + 60).stdout
+    trouble = _TROUBLE.search(printed)
+    if trouble is not None:
+        raise BenchError(f"{peer.name} under load: {trouble[0].strip()}")
+    count, rate = _REQUESTS.search(printed), _RATE.search(printed)
+    if count is None or rate is None:
+        raise BenchError(f"wrk said nothing useful about {peer.name}: {printed}")
+    latency = {part: float(value) * _MILLISECONDS[unit] for part, value, unit in _LATENCY.findall(printed)}
+    return Load(int(count[1]), float(rate[1]), latency["50"], latency["99"])
