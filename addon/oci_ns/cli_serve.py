@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from click.shell_completion import CompletionItem
 
 from oci_ns.completion import addon_options, complete_assignment
 from oci_ns.serve_options import FLAGS, LEFT_OUT_FLAGS, CommandLine, Flag, Show, left_out
+from oci_ns.unchecked import uncheck
 
 _MODES = ("regular", "transparent", "socks5", "reverse:http://", "reverse:https://", "upstream:http://")
+
+
+_WORKERS_MAX = 1024
 
 
 class _Command(click.Command):
@@ -36,6 +41,24 @@ class _Command(click.Command):
         with formatter.section("ns-inject's options for --set"):
             formatter.write_dl([(name, " ".join(text.split())) for name, (text, _) in addon_options().items()])
         super().format_epilog(context, formatter)
+
+
+class _Workers(click.ParamType):
+    """A number of processes."""
+
+    name = "number"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        if value == "auto":
+            return len(os.sched_getaffinity(0))
+        if isinstance(value, int) or (value.isascii() and value.isdigit() and 1 <= int(value) <= _WORKERS_MAX):
+            return int(value)
+        self.fail(f"{value!r} is neither auto nor a number from 1 to {_WORKERS_MAX}", parameter, context)
+
+    def shell_complete(
+        self, context: click.Context, parameter: click.Parameter, incomplete: str  # noqa: ARG002
+    ) -> list[CompletionItem]:
+        return [CompletionItem("auto")] if "auto".startswith(incomplete) else []
 
 
 def _failure(message: str, context: click.Context) -> click.UsageError:
@@ -81,25 +104,39 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
     shell_complete=complete_assignment,
     help="Any option of mitmproxy, of ns-inject (below) or of a script. May be given several times.",
 )
+@click.option(
+    "--workers",
+    type=_Workers(),
+    default="1",
+    metavar="NUMBER|auto",
+    help="Processes behind one port; auto: one for each processor. Default: 1.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Log errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--options", "show", flag_value="options", help="Show all options and their defaults, as YAML.")
 @click.option("--commands", "show", flag_value="commands", help="Show mitmproxy's commands.")
 @click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="")
 def serve(
-    assignments: tuple[str, ...], quiet: bool, verbose: bool, show: Show | None, rest: tuple[str, ...], **values: Any
+    assignments: tuple[str, ...],
+    workers: int,
+    quiet: bool,
+    verbose: bool,
+    show: Show | None,
+    rest: tuple[str, ...],
+    **values: Any,
 ) -> None:
     """Run the proxy, as `mitmdump -s "$(ns-inject addon-path)"` does, with no more of mitmproxy than a proxy needs.
 
     Modes, options, config.yaml, log, signals (SIGHUP reads the configuration again) and exit statuses are mitmdump's.
     It answers more than twice as many small requests. It shows no flows: the log has a line for each decision and each
-    pull. It neither replays nor saves HAR; for these, use mitmdump. Python runs it and its scripts without assertions.
+    pull. It neither replays nor saves HAR; for these, use mitmdump.
 
     \b
     Examples:
       ns-inject serve --set ns_registries_conf=registries.conf
       ns-inject serve --mode reverse:http://proxy.example.com:5000@8081 --set ns_default=docker.io
       ns-inject serve --mode transparent@8080 --set ns_registries_conf=system
+      ns-inject serve --workers auto --set ns_metrics=127.0.0.1:9410
       ns-inject serve -q --set ns_log_json=- --set ns_metrics=127.0.0.1:9410
 
     Exit status: 0 after SIGINT or SIGTERM; 1 the start failed.
@@ -111,23 +148,24 @@ def serve(
         if Path(path).name == "ns_inject.py":
             raise _failure(f"serve has ns-inject already: leave out -s {path}", context)
     given = {name: value for name, value in values.items() if value not in (None, ())}
-    _without_assertions()
-    _run(CommandLine(assignments, given, quiet, verbose, show or ""))
+    _run(CommandLine(assignments, given, quiet, verbose, show or ""), workers)
 
 
-def _without_assertions() -> None:
-    """Begin again with `python -O`: a fifth of what mitmproxy does for a request is to check itself."""
-    if not sys.flags.optimize:
-        sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-O", *sys.orig_argv[1:]])  # noqa: S606
+def _run(command: CommandLine, workers: int) -> None:
+    # Only here: mitmproxy takes its time to be imported.
+    if workers == 1 or command.show:
+        uncheck()
+        from oci_ns.assembly import assemble  # noqa: PLC0415
+        from oci_ns.runner import run  # noqa: PLC0415
 
+        run(command, assemble)
+        return
+    from oci_ns.line_log import log_as_mitmdump  # noqa: PLC0415
+    from oci_ns.supervisor import Supervisor  # noqa: PLC0415
 
-def _run(command: CommandLine) -> None:
-    from oci_ns.assembly import assemble  # noqa: PLC0415
-    from oci_ns.runner import run  # noqa: PLC0415
+    use_verbosity = log_as_mitmdump()
 
-    run(command, _addons(assemble))
+    async def supervise() -> int:
+        return await Supervisor(command, workers, use_verbosity).run()
 
-
-def _addons(assemble: Callable[[], Sequence[object]]) -> Callable[[], Sequence[object]]:
-    return assemble
+    sys.exit(asyncio.run(supervise()))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import enum
+import errno
 import inspect
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -30,27 +33,73 @@ class _Uvloop(_Base):
         super().set_task_factory(factory)
 
 
+class Ports(enum.Enum):
+    """To whom the ports belong that a server listens on."""
+
+    OWN = "own"
+    """To this process."""
+    SHARED = "shared"
+    """To this process and others of the same user, each of which says so (SO_REUSEPORT, socket(7))."""
+    CLAIMED = "claimed"
+    """As SHARED, but nobody has them yet."""
+
+
 class _SharedPorts(_Base):
-    """Servers on a host and port share it with those of other processes of the same user (SO_REUSEPORT, socket(7))."""
+    """The kernel hands each connection to one of all who listen there."""
 
     async def create_server(self, factory: Any, host: Any = None, port: Any = None, **others: Any) -> Any:
-        """Listen; the kernel hands each connection to one of all who listen there."""
+        """Listen. Raises OSError."""
         if others.get("sock") is None:
             others["reuse_port"] = True
         return await super().create_server(factory, host, port, **others)
 
 
-def loop_factory(*, shared_ports: bool) -> Callable[[], asyncio.AbstractEventLoop]:
-    """The kind of loop to run on. `shared_ports`: for one of several processes behind one port."""
+class _ClaimedPorts(_SharedPorts):
+    """Whoever shares its ports would share them with a stranger, too."""
+
+    async def create_server(self, factory: Any, host: Any = None, port: Any = None, **others: Any) -> Any:
+        """Listen where nobody does. Raises OSError."""
+        if others.get("sock") is None:
+            for info in await self.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+                _bind_once(info)
+        return await super().create_server(factory, host, port, **others)
+
+
+def _bind_once(info: tuple[Any, ...]) -> None:
+    family, kind, protocol, _, address = info
+    try:
+        probe = socket.socket(family, kind, protocol)
+    except OSError:
+        # Without IPv6, say: create_server passes over it, too.
+        return
+    with probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                reason = str(error.strerror).lower()
+                raise OSError(error.errno, f"error while attempting to bind on address {address!r}: {reason}") from None
+
+
+_KINDS: dict[Ports, tuple[type, ...]] = {
+    Ports.OWN: (),
+    Ports.SHARED: (_SharedPorts,),
+    Ports.CLAIMED: (_ClaimedPorts,),
+}
+
+
+def loop_factory(ports: Ports) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The kind of loop to run on."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
         kinds: tuple[type, ...] = (asyncio.SelectorEventLoop,)
     else:
         kinds = (_Uvloop, uvloop.Loop)
-    if shared_ports:
-        kinds = (_SharedPorts, *kinds)
-    loop: type[asyncio.AbstractEventLoop] = type("Loop", kinds, {})
+    loop: type[asyncio.AbstractEventLoop] = type("Loop", (*_KINDS[ports], *kinds), {})
     return loop
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
+from collections.abc import Callable
 
 from mitmproxy import ctx, log
 from mitmproxy.addonmanager import Loader
@@ -44,6 +46,18 @@ class TermLog:
         self._handler.uninstall()
 
     def _use(self, verbosity: str) -> None:
-        level = verbosity.upper()
-        self._handler.setLevel(level)
-        logging.getLogger().setLevel(level)
+        _use(self._handler, verbosity)
+
+
+def log_as_mitmdump() -> Callable[[str], None]:
+    """Log in this way from now on, without mitmproxy. Returns what sets the level (`info` until then)."""
+    handler = _Handler()
+    handler.install()
+    _use(handler, "info")
+    return functools.partial(_use, handler)
+
+
+def _use(handler: logging.Handler, verbosity: str) -> None:
+    level = verbosity.upper()
+    handler.setLevel(level)
+    logging.getLogger().setLevel(level)

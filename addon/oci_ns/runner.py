@@ -38,9 +38,10 @@ from mitmproxy.addons import (
     upstream_auth,
 )
 from mitmproxy.master import Master
+from mitmproxy.optmanager import OptManager
 from mitmproxy.utils import debug
 
-from oci_ns.event_loop import loop_factory
+from oci_ns.event_loop import Ports, loop_factory
 from oci_ns.hook_table import HookTable
 from oci_ns.line_log import TermLog
 from oci_ns.serve_options import LEFT_OUT_OPTIONS, CommandLine, left_out
@@ -152,18 +153,22 @@ def run(
     addons: Callable[[], Sequence[object]],
     *,
     ready: Callable[[Runner], None] = lambda _: None,
-    shared_ports: bool = False,
+    ports: Ports = Ports.OWN,
+    check: Callable[[OptManager], None] = lambda _: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises SystemExit with status 1 where the start fails, the reason being printed.
 
-    `shared_ports`: this is one of several processes that listen on the same ports.
+    `ready` is called when everything listens. `check` may refuse options by an OptionsError.
     """
-    with asyncio.Runner(loop_factory=loop_factory(shared_ports=shared_ports)) as runner:
-        runner.run(_serve(command, addons, ready))
+    with asyncio.Runner(loop_factory=loop_factory(ports)) as runner:
+        runner.run(_serve(command, addons, ready, check))
 
 
 async def _serve(
-    command: CommandLine, addons: Callable[[], Sequence[object]], ready: Callable[[Runner], None]
+    command: CommandLine,
+    addons: Callable[[], Sequence[object]],
+    ready: Callable[[Runner], None],
+    check: Callable[[OptManager], None],
 ) -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -172,6 +177,7 @@ async def _serve(
     master = Runner(options, lambda: ready(master))
     try:
         _set_options(options, command)
+        check(options)
         master.add_own(addons())
         if command.show == "options":
             optmanager.dump_defaults(options, sys.stdout)
