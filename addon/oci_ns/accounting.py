@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Accounting:
-    """Keeps the accounts. `index` gives the table in use. Where it is not `alone`, another process serves the metrics."""
+    """Keeps the accounts. `index` gives the table in use. Unless it is `alone`, another process serves the metrics."""
 
     def __init__(self, index: Callable[[], RouteIndex], *, alone: bool = True) -> None:
         self._index = index

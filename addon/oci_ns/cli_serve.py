@@ -16,26 +16,28 @@ from oci_ns.completion import addon_options, complete_assignment
 from oci_ns.serve_options import FLAGS, LEFT_OUT_FLAGS, CommandLine, Flag, Show, left_out
 from oci_ns.unchecked import uncheck
 
-_MODES = ("regular", "transparent", "socks5", "reverse:http://", "reverse:https://", "upstream:http://")
-
-
+_MODES = ("regular", "transparent", "socks5", "reverse:", "upstream:")
 _WORKERS_MAX = 1024
 
 
+class _Slip(click.UsageError):
+    """A command line that cannot be, with the status that mitmdump has for it."""
+
+    exit_code = 1
+
+
 class _Command(click.Command):
-    """A command whose slips end with mitmdump's status, and which names what only mitmdump has."""
+    """A command that names what only mitmdump has, and lists the addon's options."""
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         try:
             return super().parse_args(context, arguments)
         except click.NoSuchOption as error:
-            if error.option_name in LEFT_OUT_FLAGS:
-                raise _failure(left_out(error.option_name), context) from None
-            error.exit_code = 1
-            raise
+            only_mitmdump = error.option_name in LEFT_OUT_FLAGS
+            text = left_out(error.option_name) if only_mitmdump else error.format_message()
+            raise _Slip(text, context) from None
         except click.UsageError as error:
-            error.exit_code = 1
-            raise
+            raise _Slip(error.format_message(), context) from None
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("ns-inject's options for --set"):
@@ -43,28 +45,17 @@ class _Command(click.Command):
         super().format_epilog(context, formatter)
 
 
-class _Workers(click.ParamType):
-    """A number of processes."""
-
-    name = "number"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        if value == "auto":
-            return len(os.sched_getaffinity(0))
-        if isinstance(value, int) or (value.isascii() and value.isdigit() and 1 <= int(value) <= _WORKERS_MAX):
-            return int(value)
-        self.fail(f"{value!r} is neither auto nor a number from 1 to {_WORKERS_MAX}", parameter, context)
-
-    def shell_complete(
-        self, context: click.Context, parameter: click.Parameter, incomplete: str  # noqa: ARG002
-    ) -> list[CompletionItem]:
-        return [CompletionItem("auto")] if "auto".startswith(incomplete) else []
+def _workers(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
+    """How many processes."""
+    if text == "auto":
+        return len(os.sched_getaffinity(0))
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= _WORKERS_MAX:
+        return int(text)
+    raise click.BadParameter(f"{text!r} is neither auto nor a number from 1 to {_WORKERS_MAX}")
 
 
-def _failure(message: str, context: click.Context) -> click.UsageError:
-    error = click.UsageError(message, context)
-    error.exit_code = 1
-    return error
+def _complete_workers(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem("auto")] if "auto".startswith(incomplete) else []
 
 
 def _complete_mode(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -106,8 +97,9 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option(
     "--workers",
-    type=_Workers(),
     default="1",
+    callback=_workers,
+    shell_complete=_complete_workers,
     metavar="NUMBER|auto",
     help="Processes behind one port; auto: one for each processor. Default: 1.",
 )
@@ -143,10 +135,10 @@ def serve(
     """
     context = click.get_current_context()
     if rest:
-        raise _failure(f"serve takes no filter: {' '.join(rest)}", context)
+        raise _Slip(f"serve takes no filter: {' '.join(rest)}", context)
     for path in values["scripts"]:
         if Path(path).name == "ns_inject.py":
-            raise _failure(f"serve has ns-inject already: leave out -s {path}", context)
+            raise _Slip(f"serve has ns-inject already: leave out -s {path}", context)
     given = {name: value for name, value in values.items() if value not in (None, ())}
     _run(CommandLine(assignments, given, quiet, verbose, show or ""), workers)
 

@@ -1,4 +1,4 @@
-"""Which event loop the runner uses: uvloop's where it is installed, else asyncio's; and loops that share their ports."""
+"""Which event loop the runner uses: uvloop's where it is installed, else asyncio's; and how loops share ports."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ import errno
 import inspect
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    _Base = asyncio.AbstractEventLoop
-else:
-    _Base = object
-
+_Base: Any = object
 _TaskFactory = Callable[..., Any]
 
 
-class _Uvloop(_Base):
+class _Uvloop(_Base):  # type: ignore[misc]
     """What uvloop lacks with some versions of Python."""
 
     def set_task_factory(self, factory: _TaskFactory | None) -> None:
-        """Use a factory that need not know `eager_start`: uvloop gives it to all, CPython's of 3.13.0 does not take it."""
+        """Use a factory that may not know `eager_start`: uvloop gives it to all, CPython 3.13.0's does not take it."""
         if factory is not None and not _takes_eager_start(factory):
             known = factory
 
@@ -44,7 +40,7 @@ class Ports(enum.Enum):
     """As SHARED, but nobody has them yet."""
 
 
-class _SharedPorts(_Base):
+class _SharedPorts(_Base):  # type: ignore[misc]
     """The kernel hands each connection to one of all who listen there."""
 
     async def create_server(self, factory: Any, host: Any = None, port: Any = None, **others: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -24,12 +25,12 @@ class Counted(Collector):
     """What all processes count. However often they are started again, there are at most so many series."""
 
     def __init__(self, directory: str) -> None:
-        self._files = MultiProcessCollector(None, directory)
+        self._files = MultiProcessCollector(None, directory)  # type: ignore[no-untyped-call]
         self._labels = {name: Labels(LABELS_MAX) for name in _OPEN}
 
     def collect(self) -> Iterable[Metric]:
         """The metrics as they are now."""
-        for metric in self._files.collect():
+        for metric in self._files.collect():  # type: ignore[no-untyped-call]
             yield self._bounded(metric) if metric.name.startswith("ns_inject_") else metric
 
     def _bounded(self, metric: Metric) -> Metric:
@@ -75,7 +76,7 @@ class Workers(Collector):
     def _of_processes(self) -> Iterable[Metric]:
         found: dict[str, Metric] = {}
         for worker, process in self._processes().items():
-            for metric in ProcessCollector(pid=lambda process=process: process, registry=None).collect():
+            for metric in ProcessCollector(pid=partial(int, process), registry=None).collect():
                 text = f"{metric.documentation.rstrip('.')}, of each worker."
                 mine = found.setdefault(metric.name, Metric(metric.name, text, metric.type))
                 for sample in metric.samples:
@@ -93,4 +94,4 @@ def gathered(directory: str, workers: Workers) -> CollectorRegistry:
 
 def forget(worker: int, directory: str) -> None:
     """The worker is gone, and with it what is only true of live ones: gauges of scripts, say."""
-    mark_process_dead(worker, directory)
+    mark_process_dead(worker, directory)  # type: ignore[no-untyped-call]

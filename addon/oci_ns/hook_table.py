@@ -35,7 +35,7 @@ class HookTable(AddonManager):
         self._idle_unless = idle_unless
         self.changed: Callable[[], None] = lambda: None
         """Called when an addon came or went, or an option changed."""
-        super().__init__(master)
+        super().__init__(master)  # type: ignore[no-untyped-call]
         master.options.changed.connect(self._forget)
 
     def listens(self, hook: str) -> bool:
@@ -44,23 +44,23 @@ class HookTable(AddonManager):
 
     def register(self, addon: object) -> object:
         """Register an addon that is managed by another. Raises AddonManagerError where its name is taken."""
-        registered = super().register(addon)
+        registered = super().register(addon)  # type: ignore[no-untyped-call]
         self._forget()
         return registered
 
     def add(self, *addons: object) -> None:
         """Add addons to the end of the chain."""
-        super().add(*addons)
+        super().add(*addons)  # type: ignore[no-untyped-call]
         self._forget()
 
     def remove(self, addon: object) -> None:
         """Remove an addon. Raises AddonManagerError where there is none such."""
-        super().remove(addon)
+        super().remove(addon)  # type: ignore[no-untyped-call]
         self._forget()
 
     def clear(self) -> None:
         """Remove all addons."""
-        super().clear()
+        super().clear()  # type: ignore[no-untyped-call]
         self._forget()
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:

@@ -22,4 +22,4 @@ def use_directory(worker: int) -> None:
         from prometheus_client import values  # noqa: PLC0415
     except ImportError:
         return
-    values.ValueClass = values.MultiProcessValue(lambda: worker)
+    values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]

@@ -81,7 +81,7 @@ class Runner(Master):
         self._ready = ready
         self._own = Own()
         self._log = TermLog()
-        self.addons = table = HookTable(self, IDLE_UNLESS)
+        self.addons = self._table = table = HookTable(self, IDLE_UNLESS)
         table.changed = self._heed_legacy_listeners
         self._legacy = [each for each in logging.getLogger().handlers if isinstance(each, log.LegacyLogEvents)]
         table.add(
@@ -130,7 +130,7 @@ class Runner(Master):
 
     def _heed_legacy_listeners(self) -> None:
         """mitmproxy makes an event of every line of the log, for addons written for mitmproxy 8."""
-        wanted = self.addons.listens("add_log")
+        wanted = self._table.listens("add_log")
         for each in self._legacy:
             (each.install if wanted else each.uninstall)()
 

@@ -12,7 +12,7 @@ Kind = Literal["text", "number", "list", "switch"]
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A flag of mitmdump, for one of mitmproxy's options. A `switch` is `--name/--no-name`, a `list` may be repeated."""
+    """A flag of mitmdump, for an option of mitmproxy's. A `switch` is `--name/--no-name`, a `list` may be repeated."""
 
     option: str
     kind: Kind

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from oci_ns.gathered_pulls import GatheredPulls
 from oci_ns.metrics_directory import DIRECTORY
@@ -132,12 +133,19 @@ class Supervisor:
             self._restarts += 1
             self._pulls.gone(number, time.time(), f"worker {number} died")
             self._accounts.forget(number)
-            lived = time.monotonic() - process.begun
-            pause = min(max(pause * 2, _FIRST_PAUSE_SECONDS), _PAUSE_MAX_SECONDS) if lived < _AT_ONCE_SECONDS else 0.0
-            later = f" in {pause:g} s" if pause else ""
-            logger.error("worker %d (process %d) %s; it is started again%s", number, process.process.pid, ended(status), later)
+            pause = pause_after(time.monotonic() - process.begun, pause)
+            how = f"{ended(status)}; it is started again{f' in {pause:g} s' if pause else ''}"
+            logger.error("worker %d (process %d) %s", number, process.process.pid, how)
             await asyncio.sleep(pause)
-            process = await self._start(number)
+            process = await self._start_again(number)
+
+    async def _start_again(self, number: int) -> _Process:
+        while True:
+            try:
+                return await self._start(number)
+            except OSError as error:
+                logger.error("worker %d cannot be started: %s", number, error)
+                await asyncio.sleep(_PAUSE_MAX_SECONDS)
 
     async def _start(self, number: int) -> _Process:
         here, there = socket.socketpair()
@@ -173,7 +181,8 @@ class Supervisor:
     async def _until_ready(self, process: _Process) -> Ready | None:
         """What the worker has when it listens; None where it ended before, or all shall end."""
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait([process.ready, process.messages, stopping], return_when=asyncio.FIRST_COMPLETED)
+        waited_for: list[asyncio.Future[Any]] = [process.ready, process.messages, stopping]
+        await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         return process.ready.result() if process.ready.done() else None
 
@@ -196,6 +205,11 @@ class Supervisor:
         for each in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 each.process.send_signal(number)
+
+
+def pause_after(lived: float, former: float) -> float:
+    """Seconds to wait after a worker that lived so many, where it was `former` before that one."""
+    return min(max(former * 2, _FIRST_PAUSE_SECONDS), _PAUSE_MAX_SECONDS) if lived < _AT_ONCE_SECONDS else 0.0
 
 
 def ended(status: int) -> str:

@@ -1,4 +1,4 @@
-"""What a supervisor keeps account of, for all its workers: pulls, in all the ways one process tells them, and metrics."""
+"""What a supervisor keeps account of for all its workers: pulls, told as one process tells them, and metrics."""
 
 from __future__ import annotations
 

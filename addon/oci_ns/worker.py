@@ -71,7 +71,7 @@ class Worker:
             pass
         # The supervisor is gone. Where it had its time, it has cleaned up itself.
         shutil.rmtree(os.environ.get(DIRECTORY, ""), ignore_errors=True)
-        master.shutdown()
+        master.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _command(assignment: Assignment) -> CommandLine:

@@ -15,6 +15,7 @@ def main() -> None:
     from oci_ns.worker import Worker  # noqa: PLC0415
 
     with socket.socket(fileno=int(sys.argv[1])) as connection:
+        connection.set_inheritable(False)
         Worker(connection).run()
 
 

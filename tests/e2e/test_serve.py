@@ -20,7 +20,7 @@ from lab.certificates import CertificateAuthority
 from lab.clients import Surroundings
 from lab.corporate_proxy import CorporateProxy
 from lab.fixtures import CurlFactory, Images, SkopeoFactory
-from lab.network import PROXY_NAME, ClientMachine, redirect
+from lab.network import PROXY_NAME, ClientMachine, PrivateNetwork, redirect
 from lab.nsproxy import NamespaceProxy, assert_namespaced
 from lab.process import clean_env, free_port, rss_kib, run, wait_until
 from lab.registries import ETCD, fetch
@@ -31,10 +31,9 @@ TAGS = f"/v2/{ETCD}/tags/list"
 LOADED = " registries from "
 
 
-def conf(namespace: str = "quay.io", location: str = f"{PROXY_NAME}:5000") -> str:
+def conf(location: str = f"{PROXY_NAME}:5000", prefix: str = "quay.io") -> str:
     return (
-        f'[[registry]]\nprefix = "quay.io"\nlocation = "{location}"\nplain-http = true\n'
-        f'namespace-proxy = "{namespace}"\n'
+        f'[[registry]]\nprefix = "{prefix}"\nlocation = "{location}"\nplain-http = true\nnamespace-proxy = "{prefix}"\n'
     )
 
 
@@ -74,25 +73,95 @@ def status(port: int, path: str = TAGS, address: str = "127.0.0.1") -> int:
     return response.status
 
 
+def runs(process: int) -> bool:
+    """Whether the process has not ended; it may still be in the process table."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 # -- as mitmdump does --------------------------------------------------------------------------------------------------
 
+LENGTH = 256 * MIB
+SCRIPT = """
+from mitmproxy import http
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_every_mode_serves_with_tls(
-    loop: str,
-    start: Start,
-    tmp_path: Path,
-    nsproxy: NamespaceProxy,
-    curl_factory: CurlFactory,
-) -> None:
+async def requestheaders(flow):
+    if flow.request.path == "/own":
+        flow.response = http.Response.make(418)
+
+def add_log(entry):
+    if "client connect" in entry.msg:
+        print("heard of it", flush=True)
+"""
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A registry whose blobs are long and all zeros; `sent` is how much of them went out."""
+
+    protocol_version = "HTTP/1.1"
+    sent = 0
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(LENGTH))
+        self.end_headers()
+        for _ in range(LENGTH // MIB):
+            self.wfile.write(bytes(MIB))
+            Endless.sent += MIB
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def endless(network: PrivateNetwork) -> Iterator[str]:
+    assert network
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def listener(network: PrivateNetwork) -> Iterator[socket.socket]:
+    assert network
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+def alone(
+    request: pytest.FixtureRequest,
+    lab_directory: Path,
+    confdir: Path,
+    lab_ca: CertificateAuthority,
+    endless: str,
+    listener: socket.socket,
+) -> Iterator[Serve]:
+    """One process, with uvloop and without it."""
+    directory = lab_directory / f"serve-{request.param}"
+    directory.mkdir()
+    path, script = directory / "registries.conf", directory / "script.py"
+    path.write_text(conf() + conf(location=endless, prefix="endless.example.com"))
+    script.write_text(SCRIPT)
     env = {}
-    if loop == "asyncio":
-        (tmp_path / "without").mkdir()
-        (tmp_path / "without" / "uvloop.py").write_text("raise ImportError\n")
-        env["PYTHONPATH"] = f"{tmp_path / 'without'}:{ENV['PYTHONPATH']}"
-    serve = start(modes=["regular", "socks5", "transparent", "reverse:https://quay.io"], env=env)
-    regular, socks, transparent, reverse = serve.ports
-    url, ca = f"https://quay.io{TAGS}", serve.ca_pem
+    if request.param == "asyncio":
+        (directory / "uvloop.py").write_text("raise ImportError\n")
+        env["PYTHONPATH"] = f"{directory}:{ENV['PYTHONPATH']}"
+    tcp = f"reverse:tcp://127.0.0.1:{listener.getsockname()[1]}"
+    modes = ["regular", "socks5", "transparent", "reverse:https://quay.io", "reverse:https://endless.example.com", tcp]
+    with Serve(
+        directory, conf=path, confdir=confdir, trusted_ca=lab_ca.pem, modes=modes, scripts=[script], env=env
+    ) as serve:
+        yield serve
+
+
+def test_every_mode_serves(alone: Serve, tmp_path: Path, nsproxy: NamespaceProxy, curl_factory: CurlFactory) -> None:
+    regular, socks, transparent, reverse = alone.ports[:4]
+    url, ca = f"https://quay.io{TAGS}", alone.ca_pem
     assert curl_factory(Surroundings(proxy=f"http://127.0.0.1:{regular}", ca=ca))(url).status == 200
     assert curl_factory(Surroundings(proxy=f"socks5h://127.0.0.1:{socks}", ca=ca))(url).status == 200
     with ClientMachine(tmp_path / "machine") as machine, redirect(machine, transparent):
@@ -101,6 +170,47 @@ def test_every_mode_serves_with_tls(
     assert status(reverse, address="::1") == 200
     assert len(nsproxy.requests()) == 5
     assert_namespaced(nsproxy.requests(), "quay.io")
+
+
+def test_a_connection_that_is_closed_on_one_side_still_answers_on_the_other(
+    alone: Serve, listener: socket.socket
+) -> None:
+    with socket.create_connection(("127.0.0.1", alone.ports[5]), timeout=20) as client:
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        server, _ = listener.accept()
+        with server:
+            server.settimeout(20)
+            assert b"".join(iter(lambda: server.recv(65536), b"")) == b"question"
+            server.sendall(b"answer")
+        assert b"".join(iter(lambda: client.recv(65536), b"")) == b"answer"
+
+
+def test_a_client_that_does_not_read_holds_up_the_endpoint_not_the_memory(alone: Serve) -> None:
+    Endless.sent = 0
+    before = rss_kib(alone.pid)
+    connection = http.client.HTTPConnection("127.0.0.1", alone.ports[4], timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", f"/v2/{ETCD}/blobs/sha256:{'0' * 64}")
+        response = connection.getresponse()
+        seen: list[int] = []
+
+        def held_up() -> bool:
+            seen.append(Endless.sent)
+            return len(seen) > 20 and seen[-20:] == [Endless.sent] * 20
+
+        wait_until(held_up, "the endpoint is held up")
+        assert Endless.sent < LENGTH / 2
+        assert rss_kib(alone.pid) - before < 32 * 1024
+        received = 0
+        while piece := response.read(MIB):
+            received += len(piece)
+        assert received == LENGTH
+
+
+def test_a_script_runs_beside_it(alone: Serve) -> None:
+    assert status(alone.ports[3], "/own") == 418
+    wait_until(lambda: "heard of it" in alone.log(), "the script hears of the log")
 
 
 def test_upstream_mode_goes_through_the_upstream_proxy(
@@ -115,84 +225,14 @@ def test_upstream_mode_goes_through_the_upstream_proxy(
     assert_namespaced(nsproxy.requests(), "quay.io")
 
 
-def test_a_connection_that_is_closed_on_one_side_still_answers_on_the_other(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        serve = start(modes=[f"reverse:tcp://127.0.0.1:{listener.getsockname()[1]}"])
-        with socket.create_connection(("127.0.0.1", serve.port), timeout=20) as client:
-            client.sendall(b"question")
-            client.shutdown(socket.SHUT_WR)
-            server, _ = listener.accept()
-            with server:
-                server.settimeout(20)
-                assert b"".join(iter(lambda: server.recv(65536), b"")) == b"question"
-                server.sendall(b"answer")
-            assert b"".join(iter(lambda: client.recv(65536), b"")) == b"answer"
-
-
-@contextlib.contextmanager
-def long_blob(length: int) -> Iterator[tuple[str, list[int]]]:
-    """A registry with one blob of zeros. How much of it went out stands in the list."""
-    sent = [0]
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(length))
-            self.end_headers()
-            while sent[0] < length:
-                self.wfile.write(bytes(MIB))
-                sent[0] += MIB
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}", sent
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_a_client_that_does_not_read_holds_up_the_endpoint_not_the_memory(start: Start, tmp_path: Path) -> None:
-    length = 256 * MIB
-    with long_blob(length) as (authority, sent):
-        path = tmp_path / "registries.conf"
-        path.write_text(conf(location=authority))
-        serve = start(conf=path, modes=["reverse:https://quay.io"])
-        before = rss_kib(serve.pid)
-        connection = http.client.HTTPConnection("127.0.0.1", serve.port, timeout=60)
-        with contextlib.closing(connection):
-            connection.request("GET", f"/v2/{ETCD}/blobs/sha256:{'0' * 64}")
-            response = connection.getresponse()
-            seen = [-1] * 20
-
-            def held_up() -> bool:
-                seen.append(sent[0])
-                return seen[-20:] == [sent[0]] * 20
-
-            wait_until(held_up, "the endpoint is held up")
-            assert sent[0] < length / 2
-            assert rss_kib(serve.pid) - before < 32 * 1024
-            received = 0
-            while piece := response.read(MIB):
-                received += len(piece)
-            assert received == length
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
 def test_a_signal_ends_it_with_success(number: signal.Signals, workers: int, start: Start) -> None:
     serve = start(workers=workers)
     children = serve.processes()
     os.kill(serve.pid, number)
     wait_until(lambda: not serve.alive(), "it ends")
     assert serve.status() == 0
-    assert not any(Path(f"/proc/{each}").exists() for each in children)
+    assert not any(map(runs, children))
 
 
 Arguments = list[str]
@@ -208,19 +248,11 @@ def attempt(tmp_path: Path, *arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--anticache"], "serve has no --anticache, mitmdump has"),
-        (["-r", "flows"], "serve has no -r, mitmdump has"),
-        (["--set", "stickyauth=x"], "serve has no option stickyauth, mitmdump has"),
         (["--no-such-flag"], "No such option"),
-        (["~q"], "serve takes no filter: ~q"),
-        (["--workers", "0"], "neither auto nor a number"),
-        (["-s", "addon/ns_inject.py"], "serve has ns-inject already"),
+        (["--set", "stickyauth=x"], "serve has no option stickyauth, mitmdump has"),
         (["--mode", "nothing"], "Invalid proxy mode specification: nothing (unknown mode)"),
-        (["--workers", "2", "--mode", "nothing"], "Invalid proxy mode specification: nothing (unknown mode)"),
         (["-p", "0", "--set", "ns_defualt=quay.io"], "--set ns_defualt: there is no such option"),
-        (["-p", "0", "--set", "ns_registries_conf=/nowhere"], "/nowhere"),
-        (["--workers", "2", "--mode", "wireguard"], "mode wireguard needs --workers 1"),
-        (["--workers", "2", "-w", "flows"], "save_stream_file (-w) needs --workers 1"),
+        (["--workers", "2", "--set", "ns_registries_conf=/nowhere"], "/nowhere"),
         (["--workers", "2", "-p", "0", "--set", "ns_metrics=nowhere"], "ns_metrics must be host:port"),
     ],
 )
@@ -229,8 +261,7 @@ def test_a_start_that_cannot_be_ends_with_1_and_says_why(arguments: Arguments, m
     assert (returned, message in output) == (1, True), output
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.parametrize(("workers", "shares"), [("1", False), ("2", True)])
 def test_a_port_that_somebody_has_is_not_shared(shares: bool, workers: str, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shares)
@@ -241,22 +272,6 @@ def test_a_port_that_somebody_has_is_not_shared(shares: bool, workers: str, tmp_
     assert returned == 1
     assert f"HTTP(S) proxy failed to listen on 127.0.0.1:{port} with" in output
     assert "address already in use" in output
-
-
-def test_a_script_runs_beside_it(start: Start, tmp_path: Path) -> None:
-    script = tmp_path / "answering.py"
-    script.write_text(
-        "from mitmproxy import http\n"
-        "async def requestheaders(flow):\n"
-        "    if flow.request.path == '/own':\n"
-        "        flow.response = http.Response.make(418)\n"
-        "def add_log(entry):\n"
-        "    if 'client connect' in entry.msg:\n"
-        "        print('heard of it', flush=True)\n"
-    )
-    serve = start(modes=["reverse:https://quay.io"], scripts=[script])
-    assert status(serve.port, "/own") == 418
-    wait_until(lambda: "heard of it" in serve.log(), "the script hears of the log")
 
 
 # -- several workers ---------------------------------------------------------------------------------------------------
@@ -346,17 +361,15 @@ def test_a_worker_that_is_killed_is_started_again_and_told(shared: Serve, metric
     assert after[name] == before[name] + served
 
 
-def test_no_worker_outlives_a_supervisor_that_is_killed(start: Start) -> None:
-    serve = start(workers=2)
-    children = serve.processes()
-    assert len(children) == 2
-    os.kill(serve.pid, signal.SIGKILL)
-    wait_until(lambda: not any(Path(f"/proc/{each}").exists() for each in children), "they end")
-
-
-def test_any_port_is_the_same_for_all(start: Start, nsproxy: NamespaceProxy) -> None:
+def test_any_port_is_the_same_for_all_and_none_outlives_a_supervisor_that_is_killed(
+    start: Start, nsproxy: NamespaceProxy
+) -> None:
     assert nsproxy
     serve = start(workers=2, modes=["reverse:https://quay.io@127.0.0.1:0"])
     ports = set(re.findall(r"listening at 127\.0\.0\.1:(\d+)", serve.log()))
     assert len(ports) == 1
     assert status(int(ports.pop())) == 200
+    children = serve.processes()
+    assert len(children) == 2
+    os.kill(serve.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(runs, children)), "they end")
