@@ -74,7 +74,7 @@ LEFT_OUT_OPTIONS = frozenset(
     {
         *("anticache", "client_replay", "client_replay_concurrency", "command_history", "dumper_default_contentview"),
         *("dumper_filter", "export_preserve_original_ip", "flow_detail", "hardump", "keepserving", "map_local"),
-        *("modify_body", "onboarding", "onboarding_host", "protobuf_definitions", "readfile_filter", "rfile"),
+        *("modify_body", "onboarding", "onboarding_host", "readfile_filter", "rfile"),
         *("server_replay", "server_replay_extra", "server_replay_ignore_content", "server_replay_ignore_host"),
         *("server_replay_ignore_params", "server_replay_ignore_payload_params", "server_replay_ignore_port"),
         *("server_replay_kill_extra", "server_replay_nopop", "server_replay_refresh", "server_replay_reuse"),

@@ -32,7 +32,7 @@ def told(pulls: Iterable[Pull]) -> list[tuple[str, str, int]]:
 
 def deal(transfers: list[Transfer], workers: int) -> list[tuple[int, Begun | Ended]]:
     """Each request at another worker, in the order in which a supervisor may well hear of them: worker by worker."""
-    events = []
+    events: list[tuple[int, Begun | Ended]] = []
     for number, each in enumerate(transfers):
         worker = number % workers
         events += [(worker, Begun(replace(each, status=None, ended=None, body=None))), (worker, Ended(each))]
