@@ -44,6 +44,7 @@ from mitmproxy.utils import debug
 from oci_ns.event_loop import Ports, loop_factory
 from oci_ns.hook_table import HookTable
 from oci_ns.line_log import TermLog
+from oci_ns.quick import QuickOptions, install
 from oci_ns.serve_options import LEFT_OUT_OPTIONS, CommandLine, left_out
 
 logger = logging.getLogger(__name__)
@@ -173,7 +174,8 @@ async def _serve(
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     debug.register_info_dumpers()
-    options = mitmproxy_options.Options()
+    install()
+    options = QuickOptions()
     master = Runner(options, lambda: ready(master))
     try:
         _set_options(options, command)

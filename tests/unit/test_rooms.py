@@ -25,6 +25,7 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
 SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "hook_table", "line_log"} | {
     "metrics_directory",
     "outbox",
+    "quick",
     "runner",
     "serve_options",
     "supervisor",
@@ -34,7 +35,7 @@ SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "hoo
     "worker_link",
     "worker_process",
 }
-KNOW_MITMPROXY |= {"hook_table", "line_log", "runner", "unchecked", "worker"}
+KNOW_MITMPROXY |= {"hook_table", "line_log", "quick", "runner", "unchecked", "worker"}
 KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
     "completion"
 }
