@@ -25,10 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 class Accounting:
-    """Keeps the accounts. `index` gives the table in use."""
+    """Keeps the accounts. `index` gives the table in use. Unless it is `alone`, another process serves the metrics."""
 
-    def __init__(self, index: Callable[[], RouteIndex]) -> None:
+    def __init__(self, index: Callable[[], RouteIndex], *, alone: bool = True) -> None:
         self._index = index
+        self._alone = alone
         self._loaded = time.time()
         self._log: JsonLog | None = None
         self._metrics: Metrics | None = None
@@ -104,14 +105,16 @@ class Accounting:
         except ImportError as error:
             raise ValueError("ns_metrics needs prometheus-client: pip install prometheus-client") from error
         self._close_metrics()
-        metrics = self._metrics or Metrics(lambda: Table(self._index(), self._loaded))
+        metrics = self._metrics or Metrics(lambda: Table(self._index(), self._loaded), alone=self._alone)
+        if not self._alone:
+            self._metrics = metrics
+            return
         try:
-            self._server = MetricsServer(metrics, host, port)
+            self._server = MetricsServer(metrics.registry, host, port)
         except OSError as error:
             raise ValueError(f"ns_metrics cannot listen on {address}: {error.strerror}") from error
         self._metrics = metrics
-        listening, port = self._server.address
-        logger.info("metrics at http://%s:%d/metrics", f"[{listening}]" if ":" in listening else listening, port)
+        logger.info("metrics at %s", self._server.url)
 
     def _close_log(self) -> None:
         if self._log is not None:

@@ -10,6 +10,7 @@ from oci_ns.cli_check import check
 from oci_ns.cli_completion import completion
 from oci_ns.cli_explain import explain
 from oci_ns.cli_pulls import pulls
+from oci_ns.cli_serve import serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,5 +41,5 @@ def addon_path() -> None:
     click.echo(str(Path(__file__).parent.with_name("ns_inject.py")))
 
 
-for _command in (check, explain, pulls, completion, addon_path):
+for _command in (serve, check, explain, pulls, completion, addon_path):
     main.add_command(_command)

@@ -34,6 +34,8 @@ NONE = "none"
 
 _CONFIGURED_MAX = 500
 _FOREIGN_MAX = 50
+LABELS_MAX = _CONFIGURED_MAX + _FOREIGN_MAX
+"""How many values of one label have a series of their own at most, whatever processes there are."""
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LONG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -64,17 +66,36 @@ class Table:
     loaded: float
 
 
-class Metrics:
-    """Counts what it is told. `table` gives what is loaded now."""
+class PullMetrics:
+    """Counts pulls."""
 
-    def __init__(self, table: Callable[[], Table]) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._pulls = Counter("ns_inject_pulls", "Pulls that are over.", ["result"], registry=registry)
+        self._seconds = Histogram(
+            "ns_inject_pull_seconds", "How long pulls took.", ["result"], buckets=_LONG_SECONDS, registry=registry
+        )
+
+    def pulled(self, pull: Pull) -> None:
+        """A pull that is over."""
+        self._pulls.labels(pull.result).inc()
+        self._seconds.labels(pull.result).observe(pull.seconds)
+
+
+class Metrics:
+    """Counts what it is told. `table` gives what is loaded now.
+
+    Where it is not `alone`, another process serves all (`gathered_metrics`), with what is told of a process itself.
+    """
+
+    def __init__(self, table: Callable[[], Table], *, alone: bool = True) -> None:
         self._table = table
         # What clients make up cannot use up what is configured: they have places of their own.
         self._configured = {kind: Labels(_CONFIGURED_MAX) for kind in ("namespace", "endpoint")}
         self._foreign = {kind: Labels(_FOREIGN_MAX) for kind in ("namespace", "endpoint")}
         self.registry = registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
+        if alone:
+            _tell_of_process(registry)
+            _tell_of_table(registry, table)
         self._decisions = Counter(
             "ns_inject_decisions",
             "Requests below /v2, by what was decided (action), the ns in force, and what told the registry (source).",
@@ -110,17 +131,10 @@ class Metrics:
         self._findings = Counter(
             "ns_inject_findings", "What was found wrong with requests and answers.", ["kind"], registry=registry
         )
-        self._pulls = Counter("ns_inject_pulls", "Pulls that are over.", ["result"], registry=registry)
-        self._pull_seconds = Histogram(
-            "ns_inject_pull_seconds", "How long pulls took.", ["result"], buckets=_LONG_SECONDS, registry=registry
-        )
+        self._pulls = PullMetrics(registry) if alone else None
         self._reloads = Counter("ns_inject_reloads", "Loads of the configuration.", ["result"], registry=registry)
         for result in ("ok", "failed"):
             self._reloads.labels(result)
-        registries = Gauge("ns_inject_table_registries", "[[registry]] tables in use.", registry=registry)
-        registries.set_function(lambda: len(table().index.registries))
-        age = Gauge("ns_inject_table_age_seconds", "Since the table in use was loaded.", registry=registry)
-        age.set_function(lambda: max(time.time() - table().loaded, 0.0))
 
     def decided(self, transfer: Transfer) -> None:
         """A decision."""
@@ -147,8 +161,8 @@ class Metrics:
 
     def pulled(self, pull: Pull) -> None:
         """A pull that is over."""
-        self._pulls.labels(pull.result).inc()
-        self._pull_seconds.labels(pull.result).observe(pull.seconds)
+        if self._pulls is not None:
+            self._pulls.pulled(pull)
 
     def loaded(self, ok: bool) -> None:
         """The configuration was read, and is in use if `ok`."""
@@ -167,18 +181,30 @@ class Metrics:
         return (self._configured if known else self._foreign)["endpoint"].label(endpoint)
 
 
+def _tell_of_process(registry: CollectorRegistry) -> None:
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+
+
+def _tell_of_table(registry: CollectorRegistry, table: Callable[[], Table]) -> None:
+    registries = Gauge("ns_inject_table_registries", "[[registry]] tables in use.", registry=registry)
+    registries.set_function(lambda: len(table().index.registries))
+    age = Gauge("ns_inject_table_age_seconds", "Since the table in use was loaded.", registry=registry)
+    age.set_function(lambda: max(time.time() - table().loaded, 0.0))
+
+
 class MetricsServer:
     """Serves metrics over HTTP until it is closed."""
 
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         """Port 0 is any free one. Raises OSError where nobody can listen there."""
-        self._server, self._thread = start_http_server(port, host, metrics.registry)
+        self._server, self._thread = start_http_server(port, host, registry)
 
     @property
-    def address(self) -> tuple[str, int]:
+    def url(self) -> str:
         """Where it listens."""
-        host, port = self._server.server_address[:2]
-        return str(host), port
+        host, port = str(self._server.server_address[0]), self._server.server_address[1]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
 
     def close(self) -> None:
         """Listen no more."""

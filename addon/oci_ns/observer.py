@@ -64,15 +64,15 @@ class _Watched:
 
 @dataclass(eq=False)
 class Observer:
-    """Watches. `accounts` are told everything; `now` is in seconds since the epoch.
+    """Watches. `accounts` are told everything, `pulls` groups transfers; `now` is in seconds since the epoch.
 
     `recorded` is what the addon that decides knows of a request, None where it did not see it.
     """
 
     recorded: Callable[[http.HTTPFlow], Record | None]
     accounts: Sequence[Account] = ()
+    pulls: Pulls = field(default_factory=Pulls)
     now: Callable[[], float] = time.time
-    _pulls: Pulls = field(default_factory=Pulls)
     _watched: WeakKeyDictionary[http.HTTPFlow, _Watched] = field(default_factory=WeakKeyDictionary)
     _noted: set[tuple[Kind, str]] = field(default_factory=set)
     _ticking: asyncio.Task[None] | None = None
@@ -85,7 +85,7 @@ class Observer:
         """Tell of the pulls that are not over: no more will come."""
         if self._ticking is not None:
             self._ticking.cancel()
-        self._tell(self._pulls.close())
+        self._tell(self.pulls.close())
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """See what was decided."""
@@ -93,7 +93,7 @@ class Observer:
         if record is None:
             return
         transfer = transfer_of(flow, record)
-        watched = _Watched(record, self._pulls.begin(transfer), decided(record))
+        watched = _Watched(record, self.pulls.begin(transfer), decided(record))
         self._watched[flow] = watched
         self._annotate(flow, watched)
         self._log(record, watched.findings)
@@ -160,7 +160,7 @@ class Observer:
         for account in self.accounts:
             account.answered(transfer)
         if watched.pull is not None:
-            self._pulls.end(watched.pull, transfer)
+            self.pulls.end(watched.pull, transfer)
 
     def _annotate(self, flow: http.HTTPFlow, watched: _Watched) -> None:
         if watched.findings or records.FINDINGS in flow.metadata:
@@ -190,7 +190,7 @@ class Observer:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            self._tell(self._pulls.over(self.now()))
+            self._tell(self.pulls.over(self.now()))
 
     def _tell(self, over: Iterable[Pull]) -> None:
         for pull in over:

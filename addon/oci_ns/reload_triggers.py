@@ -24,7 +24,7 @@ def watch(reloader: Reloader) -> Callable[[], None]:
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(reloader.watch())
-    remove = _on_sighup(loop, reloader.ask)
+    remove = on_sighup(loop, reloader.ask)
 
     def end() -> None:
         task.cancel()
@@ -33,7 +33,7 @@ def watch(reloader: Reloader) -> Callable[[], None]:
     return end
 
 
-def _on_sighup(loop: asyncio.AbstractEventLoop, reload: Callable[[], None]) -> Callable[[], None]:
+def on_sighup(loop: asyncio.AbstractEventLoop, reload: Callable[[], None]) -> Callable[[], None]:
     """Call `reload` at each SIGHUP from somebody. Returns what undoes it. Does nothing where there are no signals."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
         return lambda: None

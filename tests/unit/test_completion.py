@@ -33,6 +33,11 @@ LINES = [
     (["check", "--ignore", "amb"], ["ambiguous-location"]),
     (["check", "--color", "=", "al"], ["always"]),
     (["completion", "f"], ["fish"]),
+    (["se"], ["serve"]),
+    (["serve", "--li"], ["--listen-host", "--listen-port"]),
+    (["serve", "--mode", "re"], ["regular", "reverse:"]),
+    (["serve", "--workers", ""], ["auto"]),
+    (["serve", "--set", "ns_blobs", "=", "s"], ["stream"]),
 ]
 
 
@@ -59,6 +64,7 @@ def test_a_word_is_completed(words: list[str], offered: list[str]) -> None:
         (["explain", "--registries-conf-d", "con"], "dir"),
         (["explain", "--set", "ns_authfile", "=", "con"], "file"),
         (["explain", "--set", "ns_certs_d", "=", "con"], "dir"),
+        (["serve", "-s", "con"], "file"),
     ],
 )
 def test_a_file_is_left_to_the_shell(words: list[str], kind: str) -> None:

@@ -21,10 +21,31 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "upstream_tls",
     "views",
 }
-KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_shared", "completion"}
+# The runner of `ns-inject serve`, which the addon knows nothing of.
+SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "hook_table", "line_log"} | {
+    "metrics_directory",
+    "outbox",
+    "quick",
+    "runner",
+    "serve_options",
+    "supervisor",
+    "supervisor_accounts",
+    "unchecked",
+    "worker",
+    "worker_link",
+    "worker_process",
+}
+KNOW_MITMPROXY |= {"hook_table", "line_log", "quick", "runner", "unchecked", "worker"}
+KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
+    "completion"
+}
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
     "metrics": {"prometheus_client"},
+    "gathered_metrics": {"prometheus_client"},
+    "metrics_directory": {"prometheus_client"},
+    "supervisor_accounts": {"prometheus_client"},
+    "event_loop": {"uvloop"},
 }
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
 
@@ -76,7 +97,13 @@ def test_the_rooms_stand_in_order() -> None:
 
 
 def test_the_addon_and_the_trace_do_not_need_the_command_line() -> None:
-    assert not (reachable("addon") | reachable("demo") | reachable("trace")) & (KNOW_CLICK | KNOW_RICH)
+    known = reachable("addon") | reachable("assembly") | reachable("demo") | reachable("trace")
+    assert not known & (KNOW_CLICK | KNOW_RICH | SERVING)
+
+
+def test_whoever_supervises_serves_nothing_itself() -> None:
+    # The worker is a process that it starts.
+    assert not reachable("supervisor") & {"addon", "hook_table", "runner", "worker"}
 
 
 @pytest.mark.parametrize("module", MODULES)

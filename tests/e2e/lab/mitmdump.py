@@ -128,6 +128,10 @@ class Mitmdump:
         """Whether it runs."""
         return self._daemon.alive()
 
+    def status(self) -> int | None:
+        """Its exit status, or the number of the signal that ended it; None while it runs."""
+        return self._daemon.status()
+
     def log(self) -> str:
         """Everything it printed so far."""
         return self._daemon.log()

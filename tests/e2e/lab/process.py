@@ -222,7 +222,7 @@ class Daemon:
 
     def alive(self) -> bool:
         """Whether the program is running."""
-        return self._process is not None and self._status() is None
+        return self._process is not None and self.status() is None
 
     def log(self) -> str:
         """Everything the program printed so far."""
@@ -230,9 +230,9 @@ class Daemon:
 
     def _describe(self) -> str:
         tail = "\n".join(self.log().splitlines()[-_LOG_TAIL_LINES:])
-        return f"{shlex.join(self.argv)}\nstatus {self._status()}, end of {self.log_path}:\n{tail}"
+        return f"{shlex.join(self.argv)}\nstatus {self.status()}, end of {self.log_path}:\n{tail}"
 
-    def _status(self) -> int | None:
+    def status(self) -> int | None:
         """The exit status, or the number of the signal, that ended the program; it stays in the process table."""
         assert self._process is not None
         if self._process.returncode is not None:
