@@ -24,7 +24,9 @@ from oci_ns.decision import Decision, Policy
 from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
+from oci_ns.hook_table import HookTable
 from oci_ns.index import RouteIndex
+from oci_ns.legacy_events import spare_legacy_events
 from oci_ns.log_line import printable
 from oci_ns.network import network_of, tls_settings
 from oci_ns.problems import ConfigurationError
@@ -105,6 +107,9 @@ class NsInject:
     def running(self) -> None:
         """From here on an option that does not load is refused, where before it ended the start; files are watched."""
         self._running = True
+        table = HookTable.take_over(ctx.master) if ctx.options.ns_hook_table else None
+        if table is not None:
+            spare_legacy_events(table)
         if self._last not in ctx.master.addons:
             ctx.master.addons.add(self._last)
         self._end_watch()

@@ -34,6 +34,7 @@ class Settings:
     ns_connect_timeout: str = "5"
     ns_response_timeout: str = "30"
     ns_remember: str = "60"
+    ns_hook_table: str = "true"
     ns_verify_blobs: str = "false"
     ns_log_json: str = ""
     ns_metrics: str = ""

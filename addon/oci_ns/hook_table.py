@@ -33,10 +33,27 @@ class HookTable(AddonManager):
     def __init__(self, master: Master, idle_unless: Mapping[type, str]) -> None:
         self._listeners: dict[str, list[tuple[_Listener, ...]]] = {}
         self._idle_unless = idle_unless
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[[], object] = lambda: None
         """Called when an addon came or went, or an option changed."""
         super().__init__(master)  # type: ignore[no-untyped-call]
         master.options.changed.connect(self._forget)
+
+    @classmethod
+    def take_over(cls, master: Master) -> HookTable | None:
+        """Put a table in the place of mitmproxy's own manager, with its addons; None where another manager is there."""
+        former = master.addons
+        if type(former) is not AddonManager:
+            return None
+        receivers = master.options.changed.receivers
+        place = next(at for at, receiver in enumerate(receivers) if receiver() == former._configure_all)
+        before, behind = receivers[:place], receivers[place + 1 :]
+        receivers.clear()
+        table = cls(master, {})
+        # Those that are told of a change of options are told of it in the same order as before.
+        receivers[:] = [*before, *receivers, *behind]
+        table.chain, table.lookup = former.chain, former.lookup
+        master.addons = table
+        return table
 
     def listens(self, hook: str) -> bool:
         """Whether some addon has a function for the hook."""

@@ -127,6 +127,14 @@ def declare(loader: Loader) -> None:
         "Seconds for which the endpoint that served a repository is used without trying those before it again.",
     )
     loader.add_option(
+        "ns_hook_table",
+        bool,
+        True,
+        "Look up once which addons have a function for which of mitmproxy's hooks, not for each request: mitmproxy "
+        "then answers half as many again. false: as mitmproxy does it, which also calls what an addon gets later. "
+        "Read at the start.",
+    )
+    loader.add_option(
         "ns_verify_blobs",
         bool,
         False,

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mitmproxy import exceptions, hooks, log, optmanager
+from mitmproxy import exceptions, hooks, optmanager
 from mitmproxy import options as mitmproxy_options
 from mitmproxy.addons import (
     anticomp,
@@ -43,6 +43,7 @@ from mitmproxy.utils import debug
 
 from oci_ns.event_loop import Ports, loop_factory
 from oci_ns.hook_table import HookTable
+from oci_ns.legacy_events import spare_legacy_events
 from oci_ns.line_log import TermLog
 from oci_ns.quick import QuickOptions, install
 from oci_ns.serve_options import LEFT_OUT_OPTIONS, CommandLine, left_out
@@ -83,8 +84,6 @@ class Runner(Master):
         self._own = Own()
         self._log = TermLog()
         self.addons = self._table = table = HookTable(self, IDLE_UNLESS)
-        table.changed = self._heed_legacy_listeners
-        self._legacy = [each for each in logging.getLogger().handlers if isinstance(each, log.LegacyLogEvents)]
         table.add(
             self._log,
             core.Core(),
@@ -107,6 +106,7 @@ class Runner(Master):
             update_alt_svc.UpdateAltSvc(),
             errorcheck.ErrorCheck(),
         )
+        spare_legacy_events(table)
 
     def add_own(self, addons: Sequence[object]) -> None:
         """Add ns-inject's addons, when the options are what they will be. Raises OptionsError."""
@@ -128,12 +128,6 @@ class Runner(Master):
         """The end."""
         await super().done()
         self._log.uninstall()
-
-    def _heed_legacy_listeners(self) -> None:
-        """mitmproxy makes an event of every line of the log, for addons written for mitmproxy 8."""
-        wanted = self._table.listens("add_log")
-        for each in self._legacy:
-            (each.install if wanted else each.uninstall)()
 
 
 class _Unclaimed:
