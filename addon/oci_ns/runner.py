@@ -12,10 +12,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from mitmproxy import exceptions, hooks, optmanager
+from mitmproxy import ctx, exceptions, hooks, optmanager
 from mitmproxy import options as mitmproxy_options
 from mitmproxy.addons import (
     anticomp,
@@ -67,6 +67,21 @@ _COLLECTED_AFTER = (20_000, 20, 20)
 objects are a request and a half, whose connections all live on."""
 
 
+Check = Callable[[OptManager, Collection[str]], None]
+"""Refuses changes of the options named, by an OptionsError."""
+
+
+class _Checking:
+    """Checks before the others act."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    def configure(self, updated: Collection[str]) -> None:
+        """Refuse a change. Raises OptionsError."""
+        self._check(ctx.options, updated)
+
+
 class Own:
     """Holds the place of ns-inject's addons, where mitmdump has those of scripts."""
 
@@ -77,7 +92,12 @@ class Own:
 class Runner(Master):
     """mitmproxy's master with the addons that are needed."""
 
-    def __init__(self, options: mitmproxy_options.Options, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        options: mitmproxy_options.Options,
+        ready: Callable[[], None] = lambda: None,
+        check: Check = lambda *_: None,
+    ) -> None:
         """`ready` is called when everything listens and no error was logged. Needs a running loop."""
         super().__init__(options)
         self._ready = ready
@@ -86,6 +106,7 @@ class Runner(Master):
         self.addons = self._table = table = HookTable(self, IDLE_UNLESS)
         table.add(
             self._log,
+            _Checking(check),
             core.Core(),
             block.Block(),
             strip_dns_https_records.StripDnsHttpsRecords(),
@@ -149,11 +170,11 @@ def run(
     *,
     ready: Callable[[Runner], None] = lambda _: None,
     ports: Ports = Ports.OWN,
-    check: Callable[[OptManager], None] = lambda _: None,
+    check: Check = lambda *_: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises SystemExit with status 1 where the start fails, the reason being printed.
 
-    `ready` is called when everything listens. `check` may refuse options by an OptionsError.
+    `ready` is called when everything listens.
     """
     with asyncio.Runner(loop_factory=loop_factory(ports)) as runner:
         runner.run(_serve(command, addons, ready, check))
@@ -163,17 +184,16 @@ async def _serve(
     command: CommandLine,
     addons: Callable[[], Sequence[object]],
     ready: Callable[[Runner], None],
-    check: Callable[[OptManager], None],
+    check: Check,
 ) -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     debug.register_info_dumpers()
     install()
     options = QuickOptions()
-    master = Runner(options, lambda: ready(master))
+    master = Runner(options, lambda: ready(master), check)
     try:
         _set_options(options, command)
-        check(options)
         master.add_own(addons())
         if command.show == "options":
             optmanager.dump_defaults(options, sys.stdout)

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +43,7 @@ class Worker:
             self._addons,
             ready=self._ready,
             ports=Ports.CLAIMED if assignment.first else Ports.SHARED,
-            check=_check,
+            check=check,
         )
 
     def _addons(self) -> list[object]:
@@ -79,12 +80,16 @@ def _command(assignment: Assignment) -> CommandLine:
     return replace(command, values={**command.values, "mode": list(assignment.modes)}) if assignment.modes else command
 
 
-def _check(options: OptManager) -> None:
-    """Raise OptionsError for what several processes cannot do."""
-    if options.save_stream_file:
+def check(options: OptManager, updated: Collection[str]) -> None:
+    """Raise OptionsError for what several processes cannot do, before it does harm."""
+    if "save_stream_file" in updated and options.save_stream_file:
         raise exceptions.OptionsError("save_stream_file (-w) needs --workers 1: there would be several writers")
     for spec in options.mode:
-        mode = ProxyMode.parse(spec)
+        try:
+            mode = ProxyMode.parse(spec)
+        except ValueError:
+            # mitmproxy has its own words for it.
+            return
         if isinstance(mode, ReverseMode) and mode.scheme == "https":
             # HTTP/3 comes over UDP, whose datagrams the kernel would deal out one by one. It needs one process.
             object.__setattr__(mode, "transport_protocol", "tcp")

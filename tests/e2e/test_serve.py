@@ -313,9 +313,6 @@ def test_one_scrape_counts_the_requests_of_all_workers(shared: Serve, metrics_po
     assert after[name] - before == 40
     assert after["ns_inject_table_registries"] == 1
     assert {f'process_resident_memory_bytes{{worker="{number}"}}' for number in (1, 2)} <= after.keys()
-    # Both had a part of it: the kernel deals them out by the client's port.
-    clients = re.findall(r"\[127\.0\.0\.1:\d+\] client connect", shared.log())
-    assert len(clients) >= 40
 
 
 def test_a_pull_through_two_workers_is_told_once(

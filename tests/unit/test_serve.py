@@ -33,7 +33,7 @@ from oci_ns.hook_table import HookTable
 from oci_ns.runner import IDLE_UNLESS, Runner
 from oci_ns.serve_options import FLAGS, LEFT_OUT_FLAGS, LEFT_OUT_OPTIONS, CommandLine
 from oci_ns.supervisor import ended, pause_after
-from oci_ns.worker import _check
+from oci_ns.worker import check
 
 ADDON = Path(__file__).parents[2] / "addon"
 
@@ -123,16 +123,22 @@ def test_a_command_line_survives_the_way_to_another_process() -> None:
     ],
 )
 def test_only_tcp_ports_are_shared_by_workers(mode: str, fits: bool) -> None:
-    def check() -> None:
-        chosen = Runner(options.Options()).options
-        chosen.update(mode=[mode])
-        _check(chosen)
+    def choose() -> None:
+        Runner(options.Options(), check=check).options.update(mode=[mode])
 
     if fits:
-        in_loop(check)
+        in_loop(choose)
     else:
         with pytest.raises(exceptions.OptionsError, match=f"mode {mode} needs --workers 1"):
-            in_loop(check)
+            in_loop(choose)
+
+
+def test_several_workers_refuse_a_file_of_flows_before_they_touch_it(tmp_path: Path) -> None:
+    saved = tmp_path / "flows"
+    saved.write_text("of before")
+    with pytest.raises(exceptions.OptionsError, match="save_stream_file"):
+        in_loop(lambda: Runner(options.Options(), check=check).options.update(save_stream_file=str(saved)))
+    assert saved.read_text() == "of before"
 
 
 @pytest.mark.parametrize(
