@@ -84,7 +84,6 @@ def _with_unit(value: float, unit: str, relation: str = "") -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count."""
-    if value == 0 or abs(value) >= 100:
+    if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}".rstrip("0").rstrip(".")
