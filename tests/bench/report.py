@@ -63,7 +63,8 @@ def _lines(outcome: Outcome) -> list[tuple[str, str, str, str, str]]:
 
 
 def _cells(figure: Figure) -> tuple[str, str, str, str, str]:
-    target = "" if figure.target is None else _with_unit(figure.target.limit, figure.unit, figure.target.relation)
+    wanted = figure.target
+    target = "" if wanted is None else f"{wanted.relation} {wanted.limit:g} {figure.unit}".rstrip()
     if figure.median is None:
         return figure.what, "not available", "", target, ""
     spread = f"{_number(min(figure.values))}..{_number(max(figure.values))}" if len(figure.values) > 1 else ""
@@ -79,12 +80,11 @@ def _notes(outcomes: Sequence[Outcome], versions: Mapping[str, str]) -> list[tup
     return [(name, text) for name, text in notes if text]
 
 
-def _with_unit(value: float, unit: str, relation: str = "") -> str:
-    return " ".join(part for part in (relation, _number(value), unit) if part)
+def _with_unit(value: float, unit: str) -> str:
+    return f"{_number(value)} {unit}".rstrip()
 
 
 def _number(value: float) -> str:
-    """Three digits that count."""
-    if value == 0 or abs(value) >= 100:
+    if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}".rstrip("0").rstrip(".")
