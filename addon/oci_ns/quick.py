@@ -6,9 +6,10 @@ anew which fields it has, and an option is copied whenever it is read. Together 
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
 from mitmproxy import hooks, http, options
@@ -25,6 +26,7 @@ def install() -> None:
     http.Headers.get = get  # type: ignore[method-assign, assignment]
     http.Headers.__contains__ = contains  # type: ignore[method-assign, assignment]
     hooks.Hook.args = arguments  # type: ignore[method-assign, assignment]
+    asyncio.StreamReader.read = read  # type: ignore[method-assign, assignment]
 
 
 def get_all(headers: http.Headers, name: str | bytes) -> list[str]:
@@ -42,6 +44,16 @@ def contains(headers: http.Headers, name: str | bytes) -> bool:
     """As Headers.__contains__."""
     wanted = _lower(name)
     return any(key.lower() == wanted for key, _ in headers.fields)
+
+
+_read = asyncio.StreamReader.read
+_CHUNK = 65535
+_CHUNK_MAX = 256 * 1024
+
+
+def read(reader: asyncio.StreamReader, n: int = -1) -> Coroutine[Any, Any, bytes]:
+    """As StreamReader.read, but what mitmproxy reads of a connection at once is all that is there."""
+    return _read(reader, _CHUNK_MAX if n == _CHUNK else n)
 
 
 def _lower(name: str | bytes) -> bytes:
