@@ -62,7 +62,7 @@ IDLE_UNLESS: Mapping[type, str] = {
 """mitmproxy's addons that do nothing to a flow unless this option is set."""
 
 _NOISY = ("asyncio", "hpack", "quic", "tornado")
-_COLLECTED_AFTER = (20_000, 20, 20)
+_COLLECTED_AFTER = (20_000, 10, 5)
 """Objects until a collection of the youngest, and collections of one generation until one of the next. CPython's 700
 objects are a request and a half, whose connections all live on."""
 
