@@ -151,26 +151,25 @@ def read_file(path: Path, rows: Rows) -> Document:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ConfigurationError(Problem(path, None, "is not a regular file", UNREADABLE))
         with path.open("rb") as file:
-            data = file.read(FILE_SIZE_MAX + 1)
+            # Piece by piece, and so is decoded and sorted: what C does to much at once lets no other thread run.
+            pieces = list(itertools.islice(iter(lambda: file.read(_PIECE_SIZE), b""), FILE_SIZE_MAX // _PIECE_SIZE + 1))
     except OSError as error:
         raise ConfigurationError(Problem(path, None, f"cannot be read: {error.strerror}", UNREADABLE)) from error
-    if len(data) > FILE_SIZE_MAX:
+    if sum(map(len, pieces)) > FILE_SIZE_MAX:
         raise ConfigurationError(Problem(path, None, f"is larger than {FILE_SIZE_MAX // 2**20} MiB", UNREADABLE))
-    return _read_text(path, _decoded(path, data), rows)
+    return _read_text(path, _decoded(path, pieces), rows)
 
 
 def parse_text(path: Path, data: bytes) -> Document:
     """Parse a file's bytes. Raises ConfigurationError: not UTF-8, not TOML, or not a registries.conf."""
-    return _read_text(path, _decoded(path, data), Rows())
+    return _read_text(path, _decoded(path, [data]), Rows())
 
 
-def _decoded(path: Path, data: bytes) -> str:
-    # Piece by piece, and so is sorted below: what is done in C to much at once lets no other thread run.
-    pieces = (data[start : start + _PIECE_SIZE] for start in range(0, len(data), _PIECE_SIZE))
+def _decoded(path: Path, pieces: Iterable[bytes]) -> str:
     try:
         return "".join(codecs.iterdecode(pieces, "utf-8"))
     except UnicodeDecodeError:
-        return _decoded_at_once(path, data)
+        return _decoded_at_once(path, b"".join(pieces))
 
 
 def _decoded_at_once(path: Path, data: bytes) -> str:

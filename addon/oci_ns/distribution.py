@@ -62,15 +62,16 @@ class Target:
     def moved(self, strip: int, path: str, reference: str = "") -> str:
         """The target's path with the first `strip` decoded characters of the repository replaced by `path`.
 
-        A slash is put between `path` and what remains where both are non-empty. `reference`, where given, replaces the
-        tag or digest at the end. '' where no repository would be left.
+        A slash is put between `path` and what remains where both are non-empty. `reference`, where given, replaces a
+        manifest's tag or digest. '' where no repository would be left.
         """
         # The slash behind what is stripped goes with it, percent-encoded or not.
         rest = self.raw_repository[_raw_length(self.raw_repository, strip + 1 if strip else 0) :]
         repository = f"{path}/{rest}" if path and rest else path or rest
         if not repository:
             return ""
-        tail = f"{self.tail[: self.tail.rindex('/') + 1]}{reference}" if reference else self.tail
+        replaced = reference and self.operation is Operation.MANIFEST
+        tail = f"{self.tail[: self.tail.rindex('/') + 1]}{reference}" if replaced else self.tail
         return f"{self.base}/{repository}{tail}"
 
     def beginning(self, strip: int) -> str:

@@ -29,11 +29,14 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if gc.get_count()[0] > _MANY:
-            # Together these move all objects to the oldest generation, unvisited. The next collection of the youngest
-            # would otherwise visit every object built here.
-            gc.freeze()
-            gc.unfreeze()
+            spare_the_young()
         gc.enable()
+
+
+def spare_the_young() -> None:
+    """Move all objects to the oldest generation, unvisited, where the next collections would visit too much."""
+    gc.freeze()
+    gc.unfreeze()
 
 
 def free_slowly(items: list[object]) -> None:

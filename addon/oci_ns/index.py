@@ -90,7 +90,7 @@ class RouteIndex:
 
     def endpoints_at_sources(self) -> frozenset[str]:
         """The names, in normal form, of each host[:port] that is an endpoint and the host of a prefix."""
-        return frozenset(self._sources & self._locations.registries)
+        return frozenset(self._sources.keys() & self._locations.registries.keys())
 
     def knows(self, name: str) -> bool:
         """Whether `name` is a source registry or an endpoint (a catch-all knows every host)."""
@@ -122,7 +122,7 @@ class RouteIndex:
 
     def disputed_addresses(self) -> list[str]:
         """Each address (`address_key`) where some endpoints are insecure and others are not."""
-        return sorted(self._addresses.insecure & self._addresses.verified)
+        return sorted(self._addresses.insecure.keys() & self._addresses.verified.keys())
 
     def is_source(self, name: str) -> bool:
         """Whether `name` is the host[:port] of a prefix (of a wildcard: `*.example.com`)."""

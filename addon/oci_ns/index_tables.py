@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from oci_ns.hops import Address, Prefix, Route, address_of, is_plain, split_location
+from oci_ns.hops import Prefix, Route, address_of, is_plain, split_location
 from oci_ns.locations import LocationIndex
 from oci_ns.registries_conf import SOURCE_HOST
 from oci_ns.registry_rows import BLOCKED, INSECURE, PLAIN_HTTP, Rows
@@ -18,12 +18,12 @@ class Addresses:
     """The addresses of endpoints (`address_key`) that speak https: where they are insecure, and where they are not."""
 
     def __init__(self) -> None:
-        self.insecure: set[str] = set()
-        self.verified: set[str] = set()
+        self.insecure: dict[str, None] = {}
+        self.verified: dict[str, None] = {}
 
     def add(self, key: str, *, insecure: bool) -> None:
         """Add an endpoint."""
-        (self.insecure if insecure else self.verified).add(key)
+        (self.insecure if insecure else self.verified)[key] = None
 
 
 def address_key(host: str, port: int) -> str:
@@ -43,13 +43,14 @@ class IndexTables:
     def __init__(self, rows: Rows, numbers: Sequence[int]) -> None:
         self.as_written: dict[str, int] = {}
         self.names: dict[str, int] = {}
-        self.sources: set[str] = set()
-        self.claimed: set[str] = set()
+        # Not sets: of a dictionary of strings, the collector of garbage knows that there is nothing to visit in it.
+        self.sources: dict[str, None] = {}
+        self.claimed: dict[str, None] = {}
         self.addresses = Addresses()
         self.routes = RouteRows(rows)
         self.locations = LocationIndex(self.routes)
         self._rows = rows
-        self._hosts: dict[str, tuple[Address, str]] = {}
+        self._hosts: dict[str, tuple[str, str, int]] = {}
         """Of mirrors, by how they are written: many mirrors are at one host."""
         for number in numbers:
             prefix = rows.prefixes[number]
@@ -60,9 +61,9 @@ class IndexTables:
     def _add(self, number: int, route: Route) -> None:
         prefix = route.prefix
         self.names[prefix.name] = number
-        self.sources.add(prefix.registry)
+        self.sources[prefix.registry] = None
         if route.claims:
-            self.claimed.add(prefix.registry)
+            self.claimed[prefix.registry] = None
         for hop in (*route.mirrors, *((route.primary,) if route.primary is not None else ())):
             if hop.scheme == "https":
                 self.addresses.add(address_key(hop.host, hop.port), insecure=hop.endpoint.insecure)
@@ -81,19 +82,19 @@ class IndexTables:
         if not itself or rows.endpoint_flags[primary] or not is_plain(prefix):
             return False
         self.names[prefix] = number
-        self.sources.add(prefix)
+        self.sources[prefix] = None
         self.addresses.add(prefix, insecure=False)
         mirrors = range(rows.ends[number - 1] if number else 0, primary)
         blocked = bool(rows.flags[number] & BLOCKED)
         if mirrors or blocked:
-            self.claimed.add(prefix)
+            self.claimed[prefix] = None
         addresses = self._add_mirrors(mirrors, Prefix(prefix, "", ""), blocked=blocked)
         if len(addresses) == len(mirrors):
             self.routes.set_plain(number, addresses)
         return True
 
-    def _add_mirrors(self, numbers: Iterable[int], prefix: Prefix, *, blocked: bool) -> list[Address]:
-        """Add the mirrors of one registry; the addresses of those that have one."""
+    def _add_mirrors(self, numbers: Iterable[int], prefix: Prefix, *, blocked: bool) -> list[int]:
+        """Add the mirrors of one registry; the numbers of the addresses of those that have one."""
         rows, hosts = self._rows, self._hosts
         insecure, verified = self.addresses.insecure, self.addresses.verified
         addresses = []
@@ -103,14 +104,14 @@ class IndexTables:
             known = hosts.get(written)
             if known is None:
                 address = address_of(written)
-                known = hosts[written] = address, address_key(address.host, address.port or 443)
-            address, key = known
-            registry = address.registry
-            if not address.host:
+                key = address_key(address.host, address.port or 443) if address.host else ""
+                known = hosts[written] = address.registry, key, self.routes.add_address(address)
+            registry, key, place = known
+            if not key:
                 continue
-            addresses.append(address)
+            addresses.append(place)
             if not flags & PLAIN_HTTP:
-                (insecure if flags & INSECURE else verified).add(key)
+                (insecure if flags & INSECURE else verified)[key] = None
             if registry != written or (reference and not path):
                 location = Prefix(registry, path, reference).name
             namespace = rows.namespaces[number]

@@ -120,7 +120,7 @@ class LocationIndex:
     def __init__(self, routes: RouteRows) -> None:
         self._locations: dict[str, int | Location] = {}
         """The number of the endpoint that is alone at its location, else what is there."""
-        self.registries: set[str] = set()
+        self.registries: dict[str, None] = {}
         """The names, in normal form, of every host[:port] that is an endpoint."""
         self._divided: set[str] = set()
         """Those of them that are more than one location."""
@@ -134,7 +134,7 @@ class LocationIndex:
 
         `namespace` and `prefix` are as in `Location.add`.
         """
-        self.registries.add(registry)
+        self.registries[registry] = None
         if location != registry:
             self._divided.add(registry)
         place = self._locations.setdefault(location, number)

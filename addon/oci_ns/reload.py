@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from oci_ns.background import in_background
 from oci_ns.conf_files import Configuration, Sources, load
 from oci_ns.file_watch import Fingerprint, fingerprint_of
-from oci_ns.garbage import collector_paused, free_slowly_with
+from oci_ns.garbage import collector_paused, free_slowly_with, spare_the_young
 from oci_ns.index import RouteIndex
 from oci_ns.problems import ConfigurationError
 
@@ -28,6 +28,8 @@ POLL_SECONDS = 0.5
 _ATTEMPTS = 3
 _REST = 20
 """Times as long as it took to fail: how long to wait before the same is tried again, for a twentieth of a processor."""
+_MANY = 10_000
+"""In registries: the containers that a larger table is made of take milliseconds to visit."""
 _FRESH_NS = 100_000_000
 
 Find = Callable[[], Sources]
@@ -230,4 +232,6 @@ def load_index(sources: Sources) -> Loaded:
         configuration = load(sources)
         index = RouteIndex(configuration.registries)
         free_slowly_with(index, index.parts())
+        if len(index.registries) > _MANY:
+            spare_the_young()
     return Loaded(configuration, index)

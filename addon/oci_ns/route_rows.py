@@ -6,6 +6,7 @@ Keeping all of a large table would take more memory than the table itself, and a
 from __future__ import annotations
 
 import functools
+from array import array
 from collections.abc import Sequence
 
 from oci_ns.hops import Address, Hop, Route, plain_route_of, route_of
@@ -21,17 +22,18 @@ class _Maker:
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.plain = bytearray(len(rows))
-        self.addresses: list[Address] = [_NONE] * len(rows.locations)
+        self.addresses: list[Address] = []
+        """Each address of a mirror once."""
+        self.of_mirrors = array("I", bytes(array("I").itemsize * len(rows.locations)))
+        """The place of each mirror's address among them."""
 
     def make(self, number: int) -> Route:
         registry = self.rows.registry(number)
         if not self.plain[number]:
             return route_of(registry)
         end = self.rows.ends[number] - 1
-        return plain_route_of(registry, self.addresses[end - len(registry.mirrors) : end])
-
-
-_NONE = Address("", "", None)
+        addresses = self.addresses
+        return plain_route_of(registry, [addresses[at] for at in self.of_mirrors[end - len(registry.mirrors) : end]])
 
 
 class RouteRows:
@@ -44,10 +46,15 @@ class RouteRows:
         self.route = functools.lru_cache(KEPT_MAX)(self._maker.make)
         """The route of a registry."""
 
-    def set_plain(self, number: int, addresses: Sequence[Address]) -> None:
-        """Note that `plain_route_of` will do for a registry, and the addresses of its mirrors."""
+    def add_address(self, address: Address) -> int:
+        """Note an address that mirrors have; its number."""
+        self._maker.addresses.append(address)
+        return len(self._maker.addresses) - 1
+
+    def set_plain(self, number: int, addresses: Sequence[int]) -> None:
+        """Note that `plain_route_of` will do for a registry, and the numbers of its mirrors' addresses."""
         end = self.rows.ends[number] - 1
-        self._maker.addresses[end - len(addresses) : end] = addresses
+        self._maker.of_mirrors[end - len(addresses) : end] = array("I", addresses)
         self._maker.plain[number] = True
 
     def anew(self, number: int) -> Route:

@@ -72,7 +72,7 @@ def answers(index: RouteIndex) -> list[object]:
     """What an index answers about every host, repository and image, decisions included."""
     table = RouteTable(index)
     found: list[object] = [index.disputed_addresses(), sorted((n, dict(e)) for n, e in index.ambiguous_locations())]
-    for host in [*HOSTS[:-1], "x.com", "z.a.com", "z.a.com:1"]:
+    for host in [*HOSTS[:-1], "x.com", "a.com:1", "z.a.com", "z.a.com:1"]:
         name, _, port = host.partition(":")
         number = int(port or 443)
         found += [index.knows(host), index.is_source(host), index.is_endpoint(host)]
