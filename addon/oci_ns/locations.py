@@ -122,7 +122,7 @@ class LocationIndex:
         """The number of the endpoint that is alone at its location, else what is there."""
         self.registries: dict[str, None] = {}
         """The names, in normal form, of every host[:port] that is an endpoint."""
-        self._divided: set[str] = set()
+        self._divided: dict[str, None] = {}
         """Those of them that are more than one location."""
         self._routes = routes
         self._alone = functools.lru_cache(KEPT_MAX)(functools.partial(_alone, routes))
@@ -136,7 +136,7 @@ class LocationIndex:
         """
         self.registries[registry] = None
         if location != registry:
-            self._divided.add(registry)
+            self._divided[registry] = None
         place = self._locations.setdefault(location, number)
         if place == number:
             return

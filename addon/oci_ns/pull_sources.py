@@ -38,7 +38,7 @@ class PrefixIndex:
         self._exact = numbers
         self._wildcards = {prefix[1:]: numbers.pop(prefix) for prefix in list(numbers) if prefix[:2] == "*."}
         self.catch_all = numbers.pop(ANY_PREFIX, None)
-        self._divided = {prefix.partition("/")[0] for prefix in numbers if "/" in prefix}
+        self._divided = dict.fromkeys(prefix.partition("/")[0] for prefix in numbers if "/" in prefix)
 
     def parts(self) -> list[Collection[str]]:
         """All that takes long to free."""

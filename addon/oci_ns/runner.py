@@ -210,6 +210,13 @@ async def _serve(
         loop.add_signal_handler(number, master.shutdown)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     await master.run()
+    loop.set_exception_handler(_at_the_end)
+
+
+def _at_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Connections that are cancelled now are no news."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 def _set_options(options: mitmproxy_options.Options, command: CommandLine) -> None:

@@ -348,3 +348,11 @@ def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_lin
     method, _, url = request_line.partition(" ")
     found = decide_url(table, method, url).subject
     assert (str(found) if found is not None else None) == subject
+
+
+@pytest.mark.parametrize("operation", ["P/manifests/1", "p/blobs/uploads/", "p/tags/list", "P"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "POST"])
+def test_a_reference_in_a_location_is_for_manifests_alone(method: str, operation: str) -> None:
+    table = RouteTable(index_of(registry("a.com", "host.example/p:1 a.com", location="other.example/q:2")))
+    for host in ("a.com", "host.example", "other.example"):
+        assert ":1" not in table.decide(method, "https", host, 443, f"/v2/{operation}").target
