@@ -11,7 +11,7 @@ from .download import command, download
 from .measures import Figure, Outcome, Target, differences, ratios
 from .memory import forget_peak, peak_mib, resident_mib
 from .noise import write_noise
-from .peers import Kind, Peer, available, commands, start
+from .peers import Kind, Peer, commands, start
 from .rounds import interleaved
 from .same import arrived_alike
 from .settings import MIB
@@ -29,7 +29,6 @@ _FIRST_BYTE: Final = Target("<", 10)
 def measure(bench: Bench, *, tls: bool) -> Outcome:
     """Download the blob through each peer in turn."""
     settings = bench.settings
-    kinds, absent = available(_KINDS)
     size = settings.size(_MIB)
     blob = bench.new_directory("blob") / "blob"
     bench.say(f"making a blob of {size // MIB} MiB")
@@ -40,7 +39,7 @@ def measure(bench: Bench, *, tls: bool) -> Outcome:
         stack.callback(blob.unlink)
         upstream = Upstream(bench, tls=tls, blob=blob)
         stack.enter_context(upstream.daemon)
-        peers = start(bench, stack, kinds, upstream.authority, tls=tls)
+        peers = start(bench, stack, _KINDS, upstream.authority, tls=tls)
         arrived_alike(peers, upstream, "lab/big/manifests/v1")
         idle = {peer.name: resident_mib(peer.pid) for peer in peers if peer.kind in _OURS}
 
@@ -60,14 +59,13 @@ def measure(bench: Bench, *, tls: bool) -> Outcome:
         outcome.commands["load"] = " ".join(command(peers[0].asked(path)))
     blobs = f"{size // MIB} MiB blob, {'TLS on both sides' if tls else 'plain http'}"
     for kind in _OURS:
-        why = absent.get(kind, "")
-        speed = [] if why else ratios(samples, "MiB/s", kind, Kind.NGINX)
-        outcome.figures.append(Figure(f"{blobs}: {kind} / nginx proxy_pass", "", speed, _THROUGHPUT[tls], why))
+        speed = ratios(samples, "MiB/s", kind, Kind.NGINX)
+        outcome.figures.append(Figure(f"{blobs}: {kind} / nginx proxy_pass", "", speed, _THROUGHPUT[tls]))
         if not tls:
-            memory = [] if why else samples[kind]["MiB over idle"]
-            outcome.figures.append(Figure(f"{blobs}: {kind}, peak memory over idle", "MiB", memory, _MEMORY, why))
-            first = [] if why else differences(samples, "first byte ms", kind, Kind.DIRECT)
-            outcome.figures.append(Figure(f"{blobs}: {kind}, first byte after direct", "ms", first, _FIRST_BYTE, why))
+            memory = samples[kind]["MiB over idle"]
+            outcome.figures.append(Figure(f"{blobs}: {kind}, peak memory over idle", "MiB", memory, _MEMORY))
+            first = differences(samples, "first byte ms", kind, Kind.DIRECT)
+            outcome.figures.append(Figure(f"{blobs}: {kind}, first byte after direct", "ms", first, _FIRST_BYTE))
     for kind in (Kind.HAPROXY, Kind.DIRECT):
         values = ratios(samples, "MiB/s", kind, Kind.NGINX)
         outcome.figures.append(Figure(f"{blobs}: {kind} / nginx proxy_pass", "", values))

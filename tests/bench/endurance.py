@@ -10,7 +10,7 @@ from .bench import Bench, Row
 from .load import generate, sample_path
 from .measures import Figure, Outcome, Target
 from .memory import resident_mib
-from .peers import Kind, Peer, available, commands, start
+from .peers import Kind, Peer, commands, start
 from .same import arrived_alike
 from .upstream import Upstream
 
@@ -29,14 +29,13 @@ _CONDITIONS: Final = (
 def measure(bench: Bench) -> Outcome:
     """Load all at once, which memory does not mind, and see what each occupies on the way."""
     first, all_ = bench.settings.number(_FIRST), bench.settings.number(_ALL)
-    kinds, absent = available(_KINDS)
     with ExitStack() as stack:
         upstream = Upstream(bench)
         stack.enter_context(upstream.daemon)
-        peers = start(bench, stack, kinds, upstream.authority)
+        peers = start(bench, stack, _KINDS, upstream.authority)
         arrived_alike(peers, upstream, sample_path("lab/image-1"))
         with ThreadPoolExecutor(len(peers)) as threads:
-            watched = dict(zip(kinds, threads.map(lambda peer: _watched(bench, peer, all_), peers), strict=True))
+            watched = dict(zip(_KINDS, threads.map(lambda peer: _watched(bench, peer, all_), peers), strict=True))
         outcome = Outcome(ROW.name, _CONDITIONS, commands=dict(commands(peers)))
     for kind in _KINDS:
         growth = []
@@ -45,7 +44,7 @@ def measure(bench: Bench) -> Outcome:
             outcome.samples[kind] = {"requests": counts, "MiB": memory}
             growth = [memory[-1] / _memory_after(first, counts, memory)]
         what = f"memory after {all_:,} requests / after {first:,}: {kind}"
-        outcome.figures.append(Figure(what, "", growth, _TARGET, absent.get(kind, "")))
+        outcome.figures.append(Figure(what, "", growth, _TARGET))
     return outcome
 
 

@@ -17,7 +17,7 @@ from lab.mitmdump import ADDON, Mitmdump
 from lab.process import Daemon, clean_env, free_port, listens, require
 
 from .bench import Bench
-from .runners import WORKERS, QuietMitmdump, Serve, serve_lacks
+from .runners import QuietMitmdump, QuietServe
 from .target import NAMESPACE, asked, registries_conf, wanted
 from .upstream import CERTIFICATE_NAME, certificate, filled, nginx
 
@@ -36,8 +36,7 @@ class Kind(enum.StrEnum):
     HAPROXY = "HAProxy"
 
 
-# With the option each needs.
-_SERVES: Final[Mapping[Kind, str]] = {Kind.SERVE: "", Kind.SERVE_WORKERS: WORKERS}
+_WORKERS: Final = {Kind.SERVE: 1, Kind.SERVE_WORKERS: 2}
 
 
 class _Running(Protocol):
@@ -93,13 +92,6 @@ class Peer:
         return "" if self.daemon is None else shlex.join(self.daemon.argv)
 
 
-def available(kinds: Sequence[Kind]) -> tuple[list[Kind], dict[Kind, str]]:
-    """Which of these there are, and why not the others."""
-    reasons = {kind: serve_lacks(option) for kind, option in _SERVES.items() if kind in kinds}
-    absent = {kind: reason for kind, reason in reasons.items() if reason}
-    return [kind for kind in kinds if kind not in absent], absent
-
-
 def start(bench: Bench, stack: ExitStack, kinds: Sequence[Kind], upstream: str, *, tls: bool = False) -> list[Peer]:
     """Start these peers in front of `upstream` (host and port), with TLS on both sides or on none.
 
@@ -136,9 +128,9 @@ def _mitmproxy(bench: Bench, directory: Path, kind: Kind, upstream: str, tls: bo
         options["map_remote"] = rf"|/v2/{NAMESPACE.replace('.', '[.]')}/([^?]*)$|/v2/\1?ns={NAMESPACE}"
     if kind is Kind.STOCK_REDIRECT:
         options["ns_blobs"] = "redirect"
-    if kind in _SERVES:
-        workers = 2 if kind is Kind.SERVE_WORKERS else 1
-        return Serve(directory, workers, conf=conf, modes=modes, options=options, trusted_ca=trusted)
+    if kind in _WORKERS:
+        workers = _WORKERS[kind]
+        return QuietServe(directory, workers=workers, conf=conf, modes=modes, options=options, trusted_ca=trusted)
     if kind in (Kind.STOCK, Kind.STOCK_REDIRECT):
         return QuietMitmdump(directory, conf=conf, modes=modes, options=options, scripts=(ADDON,), trusted_ca=trusted)
     return QuietMitmdump(directory, modes=modes, options=options, scripts=(), trusted_ca=trusted)

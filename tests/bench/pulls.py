@@ -17,7 +17,7 @@ from lab.registries import Pushed
 from .bench import Bench, Row
 from .images import REPOSITORY, TAG, registry_with_image
 from .measures import BenchError, Figure, Outcome, Target, ratios
-from .peers import Kind, Peer, available, commands, start
+from .peers import Kind, Peer, commands, start
 from .rounds import interleaved
 from .settings import MIB
 
@@ -105,7 +105,7 @@ def _crowd(bench: Bench) -> Outcome:
         f"{_layers(_CROWD_LAYERS, size)}, all in memory; until the last one has ended",
         layers=_CROWD_LAYERS,
         layer_size=size,
-        targets={Kind.STOCK: _TOGETHER, Kind.SERVE: _TOGETHER},
+        targets={Kind.STOCK: _TOGETHER, Kind.SERVE: _TOGETHER, Kind.SERVE_WORKERS: _TOGETHER},
     )
     return _measure(bench, CROWD_ROW.name, pull, lambda pushed, _: _Skopeos(bench, number, pushed).pull)
 
@@ -140,10 +140,9 @@ def _dockerd(bench: Bench, stack: ExitStack, pushed: Pushed) -> _Puller:
 
 def _measure(bench: Bench, row: str, pull: _Pull, client: Callable[[Pushed, ExitStack], _Puller]) -> Outcome:
     """Pull directly and through the peers, in turn."""
-    kinds, absent = available([Kind.DIRECT, *pull.targets])
     with ExitStack() as stack:
         registry, pushed = registry_with_image(bench, stack, pull.layers, pull.layer_size)
-        peers = start(bench, stack, kinds, registry.authority)
+        peers = start(bench, stack, [Kind.DIRECT, *pull.targets], registry.authority)
         puller = client(pushed, stack)
         for peer in peers:
             bench.say(f"warming up {peer.name}")
@@ -151,9 +150,8 @@ def _measure(bench: Bench, row: str, pull: _Pull, client: Callable[[Pushed, Exit
         samples = interleaved(peers, bench.settings.long_rounds, puller, bench.say)
         outcome = Outcome(row, pull.conditions, samples=samples, commands=dict(commands(peers)))
     for kind, target in pull.targets.items():
-        why = absent.get(kind, "")
-        values = [] if why else ratios(samples, _SECONDS, kind, Kind.DIRECT)
-        outcome.figures.append(Figure(f"{pull.title}: {kind} / direct", "", values, target, why))
+        values = ratios(samples, _SECONDS, kind, Kind.DIRECT)
+        outcome.figures.append(Figure(f"{pull.title}: {kind} / direct", "", values, target))
     outcome.figures.append(Figure(f"{pull.title}: direct", "s", samples[Kind.DIRECT][_SECONDS]))
     return outcome
 

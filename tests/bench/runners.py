@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from lab.mitmdump import ADDON, Mitmdump
-from oci_ns.cli import main
-
-_ENVIRONMENT: Final = {"PYTHONPATH": str(ADDON.parent)}
-WORKERS: Final = "--workers"
-_MAIN: Final = "from oci_ns.cli import main; main()"
+from lab.mitmdump import Mitmdump
+from lab.serve import ENV, Serve
 
 
 class QuietMitmdump(Mitmdump):
@@ -37,7 +32,7 @@ class QuietMitmdump(Mitmdump):
             options=options,
             scripts=scripts,
             trusted_ca=trusted_ca,
-            env=_ENVIRONMENT,
+            env=ENV,
         )
 
     def _command(
@@ -51,23 +46,10 @@ class QuietMitmdump(Mitmdump):
         return [*super()._command(conf, modes, scripts, trusted_ca, options), "-q"]
 
 
-class Serve(QuietMitmdump):
-    """An `ns-inject serve` with as many workers."""
+class QuietServe(Serve):
+    """An `ns-inject serve` with `-q`."""
 
-    program: ClassVar[str] = "ns-inject"
-
-    def __init__(
-        self,
-        directory: Path,
-        workers: int,
-        *,
-        modes: Sequence[str],
-        options: Mapping[str, str],
-        conf: Path,
-        trusted_ca: Path | None = None,
-    ) -> None:
-        self._workers = workers
-        super().__init__(directory, conf=conf, modes=modes, options=options, scripts=(), trusted_ca=trusted_ca)
+    settings: ClassVar[Mapping[str, str]] = {}
 
     def _command(
         self,
@@ -77,17 +59,8 @@ class Serve(QuietMitmdump):
         trusted_ca: Path | None,
         options: Mapping[str, str],
     ) -> list[str]:
-        command = super()._command(conf, modes, scripts, trusted_ca, options)
-        beside = Path(sys.executable).parent / self.program
-        program = [str(beside)] if beside.exists() else [sys.executable, "-c", _MAIN]
-        workers = [WORKERS, str(self._workers)] if self._workers != 1 else []
-        return [*program, "serve", *command[command.index("--mode") :], *workers]
+        return [*super()._command(conf, modes, scripts, trusted_ca, options), "-q"]
 
-
-def serve_lacks(option: str) -> str:
-    """Why there is no `ns-inject serve` with this option, or none at all; empty where there is."""
-    serve = main.commands.get("serve")
-    if serve is None:
-        return "this ns-inject has no command serve"
-    known = not option or any(option in parameter.opts for parameter in serve.params)
-    return "" if known else f"ns-inject serve has no option {option}"
+    def _is_ready(self) -> bool:
+        # It does not tell that it listens, nor how many of its workers do.
+        return Mitmdump._is_ready(self) and len(self.processes()) >= (self.workers if self.workers > 1 else 0)

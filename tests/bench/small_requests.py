@@ -9,7 +9,7 @@ from typing import Final
 from .bench import Bench, Row
 from .load import IMAGES, command, generate, sample_path
 from .measures import Figure, Outcome, Target, ratios
-from .peers import Kind, Peer, available, commands, start
+from .peers import Kind, Peer, commands, start
 from .rounds import averaged, interleaved
 from .same import arrived_alike
 from .upstream import Upstream
@@ -35,11 +35,10 @@ _KINDS: Final = (
 def measure(bench: Bench) -> Outcome:
     """Load all peers in turn."""
     settings = bench.settings
-    kinds, absent = available(_KINDS)
     with ExitStack() as stack:
         upstream = Upstream(bench)
         stack.enter_context(upstream.daemon)
-        peers = start(bench, stack, kinds, upstream.authority)
+        peers = start(bench, stack, _KINDS, upstream.authority)
         seen = arrived_alike(peers, upstream, sample_path("lab/image-1"))
 
         def load(peer: Peer) -> dict[str, float]:
@@ -56,9 +55,9 @@ def measure(bench: Bench) -> Outcome:
     for kind in _KINDS:
         if kind is Kind.BARE:
             continue
-        values = [] if kind in absent else ratios(rounds, _QUANTITY, kind, Kind.BARE)
+        values = ratios(rounds, _QUANTITY, kind, Kind.BARE)
         what = f"small requests: {kind} / {Kind.BARE}"
-        outcome.figures.append(Figure(what, "", values, _TARGETS.get(kind), absent.get(kind, "")))
+        outcome.figures.append(Figure(what, "", values, _TARGETS.get(kind)))
     bare = rounds[Kind.BARE][_QUANTITY]
     outcome.figures.append(Figure(f"small requests: {Kind.BARE}", "requests/s", bare))
     return outcome
