@@ -38,11 +38,9 @@ def measure(bench: Bench) -> Outcome:
             watched = dict(zip(_KINDS, threads.map(lambda peer: _watched(bench, peer, all_), peers), strict=True))
         outcome = Outcome(ROW.name, _CONDITIONS, commands=dict(commands(peers)))
     for kind in _KINDS:
-        growth = []
-        if kind in watched:
-            counts, memory = watched[kind]
-            outcome.samples[kind] = {"requests": counts, "MiB": memory}
-            growth = [memory[-1] / _memory_after(first, counts, memory)]
+        counts, memory = watched[kind]
+        outcome.samples[kind] = {"requests": counts, "MiB": memory}
+        growth = [memory[-1] / _memory_after(first, counts, memory)]
         what = f"memory after {all_:,} requests / after {first:,}: {kind}"
         outcome.figures.append(Figure(what, "", growth, _TARGET))
     return outcome
