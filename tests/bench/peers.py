@@ -92,15 +92,25 @@ class Peer:
         return "" if self.daemon is None else shlex.join(self.daemon.argv)
 
 
-def start(bench: Bench, stack: ExitStack, kinds: Sequence[Kind], upstream: str, *, tls: bool = False) -> list[Peer]:
+def start(
+    bench: Bench,
+    stack: ExitStack,
+    kinds: Sequence[Kind],
+    upstream: str,
+    *,
+    tls: bool = False,
+    scripts: Sequence[Path] = (),
+) -> list[Peer]:
     """Start these peers in front of `upstream` (host and port), with TLS on both sides or on none.
+
+    `scripts` are further ones for mitmproxy.
 
     They end with `stack`.
     """
-    return [_started(bench, stack, kind, upstream, tls) for kind in kinds]
+    return [_started(bench, stack, kind, upstream, tls, scripts) for kind in kinds]
 
 
-def _started(bench: Bench, stack: ExitStack, kind: Kind, upstream: str, tls: bool) -> Peer:
+def _started(bench: Bench, stack: ExitStack, kind: Kind, upstream: str, tls: bool, scripts: Sequence[Path]) -> Peer:
     bench.say(f"starting {kind}")
     scheme = "https" if tls else "http"
     if kind is Kind.DIRECT:
@@ -112,13 +122,15 @@ def _started(bench: Bench, stack: ExitStack, kind: Kind, upstream: str, tls: boo
         make = _nginx if kind is Kind.NGINX else _haproxy
         daemon = make(bench, directory, upstream, port, tls)
     else:
-        daemon = _mitmproxy(bench, directory, kind, upstream, tls)
+        daemon = _mitmproxy(bench, directory, kind, upstream, tls, scripts)
         port = daemon.port
     stack.enter_context(daemon)
     return Peer(kind, f"{scheme}://127.0.0.1:{port}", upstream, daemon)
 
 
-def _mitmproxy(bench: Bench, directory: Path, kind: Kind, upstream: str, tls: bool) -> Mitmdump:
+def _mitmproxy(
+    bench: Bench, directory: Path, kind: Kind, upstream: str, tls: bool, scripts: Sequence[Path]
+) -> Mitmdump:
     conf = directory / "registries.conf"
     conf.write_text(registries_conf(upstream, plain=not tls))
     trusted = bench.authority.pem if tls else None
@@ -130,10 +142,14 @@ def _mitmproxy(bench: Bench, directory: Path, kind: Kind, upstream: str, tls: bo
         options["ns_blobs"] = "redirect"
     if kind in _WORKERS:
         workers = _WORKERS[kind]
-        return QuietServe(directory, workers=workers, conf=conf, modes=modes, options=options, trusted_ca=trusted)
+        return QuietServe(
+            directory, workers=workers, conf=conf, modes=modes, options=options, scripts=scripts, trusted_ca=trusted
+        )
     if kind in (Kind.STOCK, Kind.STOCK_REDIRECT):
-        return QuietMitmdump(directory, conf=conf, modes=modes, options=options, scripts=(ADDON,), trusted_ca=trusted)
-    return QuietMitmdump(directory, modes=modes, options=options, scripts=(), trusted_ca=trusted)
+        return QuietMitmdump(
+            directory, conf=conf, modes=modes, options=options, scripts=(ADDON, *scripts), trusted_ca=trusted
+        )
+    return QuietMitmdump(directory, modes=modes, options=options, scripts=scripts, trusted_ca=trusted)
 
 
 _NGINX: Final = """

@@ -82,13 +82,18 @@ class _Pull:
     layer_size: int
     targets: Mapping[Kind, Target | None]
     """Of the seconds, beside those of pulling directly."""
+    tls: bool = False
+
+
+_PLAIN_ONLY: Final = Path(__file__).with_name("plain_only.py")
 
 
 def _skopeo(bench: Bench) -> Outcome:
     size = bench.settings.size(_LAYER_MEBIBYTES)
     pull = _Pull(
         title=f"skopeo pull of {_LAYERS * size // MIB} MiB",
-        conditions=f"skopeo copy docker:// dir: of {_layers(_LAYERS, size)} from a docker-registry, all in memory",
+        conditions=f"skopeo copy docker:// dir: of {_layers(_LAYERS, size)} from a docker-registry, "
+        "without TLS, all in memory",
         layers=_LAYERS,
         layer_size=size,
         targets={Kind.STOCK: _RELAYED, Kind.STOCK_REDIRECT: _REDIRECTED, Kind.SERVE: _RELAYED},
@@ -102,7 +107,7 @@ def _crowd(bench: Bench) -> Outcome:
     pull = _Pull(
         title=f"{number} skopeo pulls of {_CROWD_LAYERS * size // MIB} MiB at once",
         conditions=f"{number} skopeos started together, each to a directory of its own, of "
-        f"{_layers(_CROWD_LAYERS, size)}, all in memory; until the last one has ended",
+        f"{_layers(_CROWD_LAYERS, size)}, without TLS, all in memory; until the last one has ended",
         layers=_CROWD_LAYERS,
         layer_size=size,
         targets={Kind.STOCK: _TOGETHER, Kind.SERVE: _TOGETHER, Kind.SERVE_WORKERS: _TOGETHER},
@@ -114,10 +119,12 @@ def _docker(bench: Bench) -> Outcome:
     size = bench.settings.size(_LAYER_MEBIBYTES)
     pull = _Pull(
         title=f"docker pull of {_DOCKER_LAYERS * size // MIB} MiB",
-        conditions=f"docker pull of {_layers(_DOCKER_LAYERS, size)}, unpacking (vfs) included, in memory",
+        conditions=f"docker pull of {_layers(_DOCKER_LAYERS, size)}, unpacking (vfs) included, "
+        "with TLS everywhere, in memory",
         layers=_DOCKER_LAYERS,
         layer_size=size,
         targets={Kind.STOCK: None, Kind.SERVE: None},
+        tls=True,
     )
     return _measure(bench, DOCKER_ROW.name, pull, lambda pushed, stack: _dockerd(bench, stack, pushed))
 
@@ -141,8 +148,9 @@ def _dockerd(bench: Bench, stack: ExitStack, pushed: Pushed) -> _Puller:
 def _measure(bench: Bench, row: str, pull: _Pull, client: Callable[[Pushed, ExitStack], _Puller]) -> Outcome:
     """Pull directly and through the peers, in turn."""
     with ExitStack() as stack:
-        registry, pushed = registry_with_image(bench, stack, pull.layers, pull.layer_size)
-        peers = start(bench, stack, [Kind.DIRECT, *pull.targets], registry.authority)
+        registry, pushed = registry_with_image(bench, stack, pull.layers, pull.layer_size, tls=pull.tls)
+        kinds, scripts = [Kind.DIRECT, *pull.targets], () if pull.tls else (_PLAIN_ONLY,)
+        peers = start(bench, stack, kinds, registry.authority, tls=pull.tls, scripts=scripts)
         puller = client(pushed, stack)
         for peer in peers:
             bench.say(f"warming up {peer.name}")
