@@ -8,8 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field, replace
-from weakref import WeakKeyDictionary
+from dataclasses import replace
 
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
@@ -31,34 +30,13 @@ from oci_ns.routes import RouteTable
 from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over, rejection_of
 from oci_ns.spec_error import SpecError
 from oci_ns.token_scope import with_scopes_moved
-from oci_ns.value import value
+from oci_ns.under_way import Carried, Known, UnderWay
 
 logger = logging.getLogger(__name__)
 
 _STREAMED_STATUS = frozenset({200, 206})
 _BLOB = Operation.BLOB.value
 _HTTP_1 = frozenset({b"HTTP/1.0", b"HTTP/1.1"})
-
-
-@value
-class _Carried:
-    """A request that mitmproxy carries: the decision with all its candidates, the one chosen, and the same as sent."""
-
-    decision: Decision
-    chosen: Decision
-    sent: Decision
-    origin: Origin
-    access: PullAccess | None = None
-    authorization: bytes | None = field(default=None, repr=False)
-    """The addon's own, which is in the flow only from its last moment before it leaves until the answer's head."""
-
-
-@dataclass(slots=True)
-class _UnderWay:
-    """What is known of a request that was decided about. `carried` until the answer is there."""
-
-    record: Record
-    carried: _Carried | None = None
 
 
 class Forwarding:
@@ -71,12 +49,12 @@ class Forwarding:
         self.trusts_alone: Callable[[Decision], bool] = lambda _: False
         """Whether an endpoint is trusted, or shown a certificate, as only mitmproxy does it here."""
         self._decisions = Decisions(RouteTable())
-        self._under_way: WeakKeyDictionary[http.HTTPFlow, _UnderWay] = WeakKeyDictionary()
+        self._under_way = UnderWay()
 
     def record(self, flow: http.HTTPFlow) -> Record | None:
         """What is known of the flow's request; None where it was not decided about."""
-        under_way = self._under_way.get(flow)
-        return under_way.record if under_way is not None else None
+        known = self._under_way.get(flow)
+        return known.record if known is not None else None
 
     def request(self, table: RouteTable, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Decide by the table, and shape the flow; where endpoints have to be asked first, that is to be awaited."""
@@ -115,7 +93,7 @@ class Forwarding:
         if record is not None:
             record = replace(record, findings=(), received=None)
             records.write(record, flow.metadata)
-            self._under_way[flow] = _UnderWay(record)
+            self._under_way.begin(flow, record)
             flow.request.stream = flow.request.stream or record.operation == Operation.UPLOAD.value
 
     async def _select(self, flow: http.HTTPFlow, origin: Origin, decided: Decided, settled: Selected | None) -> None:
@@ -156,7 +134,7 @@ class Forwarding:
         decision = decided.decision
         chosen = selected.decision if selected is not None else decision
         sent = selected.sent if selected is not None else decision
-        under_way = self._shape(flow, origin, decided, sent, selected.rejections if selected is not None else ())
+        known = self._shape(flow, origin, decided, sent, selected.rejections if selected is not None else ())
         if flow.response is not None:
             return
         if selected is not None and selected.answer is not None:
@@ -168,11 +146,11 @@ class Forwarding:
             if target is not None:
                 flow.response = redirect(target)
                 return
-        under_way.carried = _Carried(decision, chosen, sent, origin, access, authorization)
+        known.carried = Carried(decision, chosen, sent, origin, access, authorization)
 
     def _shape(
         self, flow: http.HTTPFlow, origin: Origin, decided: Decided, sent: Decision, rejections: tuple[Rejection, ...]
-    ) -> _UnderWay:
+    ) -> Known:
         """Make the request the one that is sent, or answer it, and note that."""
         _log_rejections(decided.decision, rejections)
         apply(flow, sent, origin.addressed)
@@ -185,40 +163,38 @@ class Forwarding:
             records.write(record, flow.metadata)
         else:
             flow.metadata.update(noted.metadata)
-        under_way = self._under_way[flow] = _UnderWay(record)
-        return under_way
+        return self._under_way.begin(flow, record)
 
     def leaves(self, flow: http.HTTPFlow) -> None:
         """The last moment before the request leaves."""
-        under_way = self._under_way.get(flow)
-        carried = under_way.carried if under_way is not None else None
+        carried = self._under_way.carried(flow)
         if carried is not None and carried.authorization is not None and flow.response is None:
             flow.request.headers["Authorization"] = carried.authorization.decode("latin-1")
 
     def close(self) -> None:
         """Take back what is on its way: at the end, mitmproxy saves the flows that have no answer yet, too."""
-        for flow, under_way in list(self._under_way.items()):
-            _hide(flow, under_way.carried)
+        for flow, carried in self._under_way.all_carried():
+            _hide(flow, carried)
         self.selection.endpoints.close()
 
     def response_head(self, flow: http.HTTPFlow) -> None:
         """Blobs are passed on as they come; what a person may want to read is kept."""
-        response, under_way = flow.response, self._under_way.get(flow)
-        if response is None or under_way is None:
+        response, known = flow.response, self._under_way.get(flow)
+        if response is None or known is None:
             return
-        carried = under_way.carried
+        carried = known.carried
         if carried is not None:
             _hide(flow, carried)
             if response.status_code != 401 or carried.access is None:
                 for_the_client(flow, response, carried.sent, carried.origin)
             if carried.decision.pull:
                 self.selection.answered(carried.decision, carried.chosen, response.status_code)
-        if under_way.record.operation == _BLOB:
+        if known.record.operation == _BLOB:
             response.stream = response.stream or response.status_code in _STREAMED_STATUS
 
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
-        carried = self._taken(flow)
+        carried = self._under_way.taken(flow)
         response = flow.response
         if carried is None or not carried.decision.pull or response is None or carried.origin.has_body:
             return None
@@ -229,16 +205,8 @@ class Forwarding:
             return None
         return self._ask_others(flow, carried, response) if is_passed_over(operation, response.status_code) else None
 
-    def _taken(self, flow: http.HTTPFlow) -> _Carried | None:
-        """What was carried, which is over now."""
-        under_way = self._under_way.get(flow)
-        if under_way is None:
-            return None
-        carried, under_way.carried = under_way.carried, None
-        return carried
-
     async def _ask_again(
-        self, flow: http.HTTPFlow, carried: _Carried, access: PullAccess, response: http.Response
+        self, flow: http.HTTPFlow, carried: Carried, access: PullAccess, response: http.Response
     ) -> None:
         """The Authorization was refused; with a better one, a manifest is fetched here, a blob by the client anew."""
         origin = carried.origin
@@ -257,7 +225,7 @@ class Forwarding:
             for_the_client(flow, response, carried.sent, carried.origin)
             logger.warning("%s: %s", printable(str(carried.decision.subject)), printable(str(error)))
 
-    async def _ask_others(self, flow: http.HTTPFlow, carried: _Carried, response: http.Response) -> None:
+    async def _ask_others(self, flow: http.HTTPFlow, carried: Carried, response: http.Response) -> None:
         failed = rejection_of(carried.chosen, answer_of(response))
         origin = carried.origin
         try:
@@ -277,25 +245,25 @@ class Forwarding:
         self, flow: http.HTTPFlow, endpoint: str, passed_over: Iterable[Rejection], error: SpecError | None
     ) -> None:
         """Note that another endpoint served the request after all, or, with `error`, that none did."""
-        under_way = self._under_way.get(flow)
-        if under_way is None:
+        known = self._under_way.get(flow)
+        if known is None:
             return
         over, failure = tuple(map(str, passed_over)), "" if error is None else str(error)
-        under_way.record = replace(under_way.record, endpoint=endpoint, passed_over=over, error=failure)
-        records.write(under_way.record, flow.metadata)
+        known.record = replace(known.record, endpoint=endpoint, passed_over=over, error=failure)
+        records.write(known.record, flow.metadata)
 
     def failed(self, flow: http.HTTPFlow) -> None:
         """An endpoint that did not answer is looked at before the next request goes there."""
-        carried = self._taken(flow)
+        carried = self._under_way.taken(flow)
         if carried is not None:
             _hide(flow, carried)
             if carried.decision.pull:
                 self.selection.failed(carried.decision, carried.chosen)
 
 
-def _hide(flow: http.HTTPFlow, carried: _Carried | None) -> None:
+def _hide(flow: http.HTTPFlow, carried: Carried) -> None:
     """Nobody who saves, prints or shows the flow finds the addon's own Authorization in it."""
-    if carried is not None and carried.authorization is not None:
+    if carried.authorization is not None:
         flow.request.headers.pop("Authorization", None)
 
 
