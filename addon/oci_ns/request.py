@@ -40,12 +40,11 @@ class Request:
         return join(self.target.path, without_namespace(self.target.query))
 
     def has_repository_behind(self, strip: int) -> bool:
-        """Whether more than the first `strip` characters of the repository is left; always where none is due."""
+        """Whether a pull's repository is longer than `strip` characters; always where no repository is due."""
         target = self.target
         if target.operation is Operation.PING or target.operation is Operation.CATALOG:
             return True
-        # The slash behind what is stripped goes with it.
-        return len(target.scope) > (strip + 1 if strip else 0)
+        return len(target.scope) > strip
 
     def subject(self, source_host: str, named: int = 0) -> Subject:
         """What the request is about where its source registry is `source_host` (a name in normal form).

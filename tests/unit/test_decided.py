@@ -15,6 +15,7 @@ from oci_ns.alternatives import Alternatives
 from oci_ns.decided import Decisions
 from oci_ns.decision import Action, Decision
 from oci_ns.distribution import parse
+from oci_ns.exchanges import origin_of
 from oci_ns.findings import Finding, Kind
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
@@ -173,3 +174,20 @@ def test_a_message_is_heard_where_a_handler_takes_its_level(
     assert is_heard(level) is heard
     monkeypatch.setattr(logging.root, "handlers", [])
     assert not is_heard(level)
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_body"),
+    [
+        ({}, False),
+        ({"Content-Length": "0"}, False),
+        ({"Content-Length": "7"}, True),
+        ({"Transfer-Encoding": "chunked"}, True),
+    ],
+)
+def test_a_request_has_a_body_where_its_head_says_so(fields: dict[str, str], has_body: bool) -> None:
+    decided = decisions().decide("GET", "https", "quay.io", "10.0.0.1", 443, TAG)
+    raw = tuple((name.encode(), value.encode()) for name, value in fields.items())
+    origin = origin_of(decided.asked, decided.addressed, raw, HeaderFields(raw))
+    assert origin.has_body is has_body
+    assert (origin.method, origin.target, origin.destination) == ("GET", TAG, ("10.0.0.1", 443))

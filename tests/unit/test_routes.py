@@ -350,9 +350,20 @@ def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_lin
     assert (str(found) if found is not None else None) == subject
 
 
-@pytest.mark.parametrize("operation", ["P/manifests/1", "p/blobs/uploads/", "p/tags/list", "P"])
-@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "POST"])
-def test_a_reference_in_a_location_is_for_manifests_alone(method: str, operation: str) -> None:
-    table = RouteTable(index_of(registry("a.com", "host.example/p:1 a.com", location="other.example/q:2")))
-    for host in ("a.com", "host.example", "other.example"):
-        assert ":1" not in table.decide(method, "https", host, 443, f"/v2/{operation}").target
+TAGGED = registry("a.com", "host.example/p:1 a.com", location="other.example/q:2")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "target"),
+    [
+        ("GET a.com /v2/x/manifests/latest", "/v2/p/x/manifests/1?ns=a.com"),
+        ("GET a.com /v2/x/tags/list", "/v2/p/x/tags/list?ns=a.com"),
+        (f"GET a.com /v2/x/blobs/{SHA}", f"/v2/p/x/blobs/{SHA}?ns=a.com"),
+        ("GET a.com /v2/X/manifests/1", "/v2/X/manifests/1"),
+        ("PUT host.example /v2/P/manifests/1", "/v2/P/manifests/1"),
+        ("PUT host.example /v2/a.com/P/manifests/1", "/v2/p/P/manifests/1?ns=a.com"),
+    ],
+)
+def test_a_reference_in_a_location_is_for_manifests_alone(request_line: str, target: str) -> None:
+    method, host, path = request_line.split()
+    assert RouteTable(index_of(TAGGED)).decide(method, "https", host, 443, path).target == target
