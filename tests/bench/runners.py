@@ -14,6 +14,7 @@ class QuietMitmdump(Mitmdump):
     """A mitmdump with `-q`: no line for a flow, no log below errors, with and without the addon."""
 
     settings: ClassVar[Mapping[str, str]] = {}
+    flags: ClassVar[Sequence[str]] = ("-q",)
 
     def __init__(
         self,
@@ -35,31 +36,12 @@ class QuietMitmdump(Mitmdump):
             env=ENV,
         )
 
-    def _command(
-        self,
-        conf: Path | None,
-        modes: Sequence[str],
-        scripts: Sequence[Path],
-        trusted_ca: Path | None,
-        options: Mapping[str, str],
-    ) -> list[str]:
-        return [*super()._command(conf, modes, scripts, trusted_ca, options), "-q"]
-
 
 class QuietServe(Serve):
     """An `ns-inject serve` with `-q`."""
 
     settings: ClassVar[Mapping[str, str]] = {}
-
-    def _command(
-        self,
-        conf: Path | None,
-        modes: Sequence[str],
-        scripts: Sequence[Path],
-        trusted_ca: Path | None,
-        options: Mapping[str, str],
-    ) -> list[str]:
-        return [*super()._command(conf, modes, scripts, trusted_ca, options), "-q"]
+    flags: ClassVar[Sequence[str]] = ("-q",)
 
     def _is_ready(self) -> bool:
         # It does not tell that it listens, nor how many of its workers do.

@@ -355,7 +355,7 @@ def test_a_worker_that_is_killed_is_started_again_and_told(shared: Serve, metric
     after = scraped(metrics_port)
     assert after["ns_inject_worker_restarts_total"] == 1
     name = 'ns_inject_decisions_total{action="rewrite",namespace="quay.io",source="host"}'
-    assert after[name] == before[name] + served
+    assert after[name] == before.get(name, 0) + served
 
 
 def test_any_port_is_the_same_for_all_and_none_outlives_a_supervisor_that_is_killed(

@@ -31,6 +31,7 @@ class Mitmdump:
 
     program: ClassVar[str] = "mitmdump"
     settings: ClassVar[Mapping[str, str]] = {"flow_detail": "1", "termlog_verbosity": "info"}
+    flags: ClassVar[Sequence[str]] = ()
     """The options that are set if the test does not."""
 
     def __init__(
@@ -90,7 +91,7 @@ class Mitmdump:
             command += ["-s", str(script)]
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]
-        return command
+        return [*command, *self.flags]
 
     def _is_ready(self) -> bool:
         return all(listens(port, address) for address, port in self._listeners)
