@@ -151,7 +151,7 @@ class RouteIndex:
             match = self._prefixes.longest(name, length, length)
             # Another port is another host: `*.example.com` says nothing of a.example.com:5000.
             if match is not None and match.length < length:
-                return None
+                match = None
             number = match.registry if match is not None else None
             if match is not None and scope:
                 strip = max(min(match.length - length - 1, len(scope)), 0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from oci_ns.hops import Hop, Prefix
-from oci_ns.reference import canonical_registry
+from oci_ns.reference import canonical_registry, is_host
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint
 from oci_ns.route_rows import KEPT_MAX, RouteRows
 
@@ -93,6 +93,8 @@ class Location:
         sources = self.sources
         if source in sources.numbers:
             return sources[source]
+        if not is_host(source):
+            return None
         at = source.find(".")
         while at != -1:
             wildcard = f"*{source[at:]}"
