@@ -27,8 +27,8 @@ from oci_ns.forwarding import Forwarding
 from oci_ns.hook_table import HookTable
 from oci_ns.index import RouteIndex
 from oci_ns.legacy_events import spare_legacy_events
-from oci_ns.log_line import printable
 from oci_ns.network import network_of, tls_settings
+from oci_ns.printable import printable
 from oci_ns.problems import ConfigurationError
 from oci_ns.reload import Reloader
 from oci_ns.reload_triggers import watch

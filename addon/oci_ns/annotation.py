@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind
-from oci_ns.log_line import printable
+from oci_ns.printable import printable
 from oci_ns.record import Record
 
 SEPARATOR = " · "

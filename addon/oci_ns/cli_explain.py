@@ -17,8 +17,8 @@ from oci_ns.cli_shared import color_option, complete_conf, drop_ins_option, load
 from oci_ns.completion import complete_assignment
 from oci_ns.explain_text import show
 from oci_ns.index import RouteIndex
-from oci_ns.log_line import printable
 from oci_ns.options import blobs_of, check_times, policy_of
+from oci_ns.printable import printable
 from oci_ns.reference import parse_image
 from oci_ns.routes import RouteTable
 from oci_ns.terminal import console_on

@@ -206,12 +206,17 @@ def _is_spelt_plainly(query: str) -> bool:
     return query.startswith("ns=") or "&ns=" in query
 
 
+def _is_read_alike(namespace: str) -> bool:
+    """Whether everybody reads the parameter so: Go drops one with a `;`, or with a `%` that begins no escape."""
+    return "%" not in namespace and ";" not in namespace
+
+
 def with_namespace(query: str | None, namespace: str, escaped: str | None = None) -> str:
     """The query with `ns` = `namespace` as its only `ns`; untouched where that is what it says already.
 
     `escaped` is `escape_namespace(namespace)` where the caller has it at hand.
     """
-    if query and namespaces_in(query) == [namespace] and _is_spelt_plainly(query):
+    if query and namespaces_in(query) == [namespace] and _is_spelt_plainly(query) and _is_read_alike(namespace):
         return query
     parameter = f"ns={escaped if escaped is not None else escape_namespace(namespace)}"
     rest = without_namespace(query) if query else None

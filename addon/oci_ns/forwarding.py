@@ -22,8 +22,9 @@ from oci_ns.exchanges import Origin, answer_of, error_response, origin_of, redir
 from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
 from oci_ns.flows import apply, for_the_client, is_decided
 from oci_ns.header_fields import HeaderFields
-from oci_ns.log_line import is_heard, printable
+from oci_ns.log_line import is_heard
 from oci_ns.options import Blobs
+from oci_ns.printable import printable
 from oci_ns.pull_access import PullAccess
 from oci_ns.record import Record
 from oci_ns.routes import RouteTable

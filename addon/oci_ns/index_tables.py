@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from oci_ns.hops import Prefix, Route, address_of, is_plain, split_location
+from oci_ns.hops import Prefix, Route, address_of, fits_in_url, is_plain, split_location
 from oci_ns.locations import LocationIndex
 from oci_ns.registries_conf import SOURCE_HOST
 from oci_ns.registry_rows import BLOCKED, INSECURE, PLAIN_HTTP, Rows
@@ -107,7 +107,7 @@ class IndexTables:
                 key = address_key(address.host, address.port or 443) if address.host else ""
                 known = hosts[written] = address.registry, key, self.routes.add_address(address)
             registry, key, place = known
-            if not key:
+            if not key or not fits_in_url(path, reference):
                 continue
             addresses.append(place)
             if not flags & PLAIN_HTTP:

@@ -5,25 +5,12 @@ from __future__ import annotations
 import logging
 
 from oci_ns.decision import Decision
-
-LENGTH_MAX = 1000
-"""In characters, of each URL: a client cannot fill a disk with one long line."""
+from oci_ns.printable import printable
 
 
 def is_heard(level: int) -> bool:
     """Whether anybody listens to messages of this level: mitmproxy lets all of them be made, even where it is quiet."""
     return any(handler.level <= level for handler in logging.root.handlers)
-
-
-def printable(text: str) -> str:
-    """The text on one line and without terminal control sequences, shortened to LENGTH_MAX."""
-    cut = text if len(text) <= LENGTH_MAX else f"{text[:LENGTH_MAX]}…"
-    if cut.isprintable():
-        return cut
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in cut
-    )
 
 
 def decision_line(method: str, addressed: str, decision: Decision) -> str:

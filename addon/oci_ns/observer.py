@@ -20,9 +20,10 @@ from oci_ns.annotation import comment_on
 from oci_ns.answer_check import check, decided
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind, marker_for
-from oci_ns.log_line import is_heard, printable
+from oci_ns.log_line import is_heard
 from oci_ns.meter import Meter
 from oci_ns.observed import answered, transfer_of
+from oci_ns.printable import printable
 from oci_ns.pull import Pull
 from oci_ns.pull_text import pull_line
 from oci_ns.pulls import Pulls

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_ns.printable import printable
+
 UNREADABLE = "unreadable"
 """The code of a file that cannot be read."""
 NOT_TOML = "not-toml"
@@ -44,5 +46,5 @@ class ConfigurationError(Exception):
     def __init__(self, *problems: Problem) -> None:
         first, *others = problems
         more = f" (and {len(others)} more; ns-inject check lists them all)" if others else ""
-        super().__init__(f"{first}{more}")
+        super().__init__(f"{printable(str(first))}{more}")
         self.problems = problems

@@ -7,6 +7,7 @@ OCI image-spec, "Digests"; the `reference` package of distribution (image names,
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -89,18 +90,26 @@ def split_host(text: str) -> tuple[str, int | None]:
     host, port_text = text, ""
     if text.startswith("["):
         host, bracket, after = text[1:].partition("]")
-        if not bracket or (after and not after.startswith(":")):
+        if not bracket or (after and not after.startswith(":")) or not _is_ipv6(host):
             raise ValueError(f"{text!r} is not a host")
         port_text = after[1:]
     elif ":" in text:
         host, _, port_text = text.partition(":")
-    if not is_host(f"[{host}]" if text.startswith("[") else host.removesuffix(".")):
+    if not text.startswith("[") and not is_host(host.removesuffix(".")):
         raise ValueError(f"{text!r} is not a host")
     if not port_text:
         return host, None
     if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
         raise ValueError(f"{text!r} does not have a valid port")
     return host, int(port_text)
+
+
+def _is_ipv6(text: str) -> bool:
+    """Whether it is an IPv6 address, without a zone: the grammar of image names has more between brackets."""
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def registry_name(scheme: str, host: str, port: int | None) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from oci_ns.json_log import JsonLog
-from oci_ns.log_line import printable
 from oci_ns.metrics_directory import DIRECTORY, use_directory
 from oci_ns.options import listen_address
+from oci_ns.printable import printable
 from oci_ns.pull import Pull
 from oci_ns.pull_text import pull_line
 from oci_ns.worker_link import Loaded

@@ -7,6 +7,7 @@ An input is a text. The expressions are those of the distribution-spec ("Pulling
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 
 from oci_ns import reference
@@ -49,16 +50,29 @@ def _host(text: str) -> None:
     try:
         host, port = reference.split_host(text)
     except ValueError:
-        match = re.fullmatch(rf"{_HOST}(?::([0-9]+))?", text)
-        # A digit more than a port has is refused without a look at its value.
-        assert match is None or (match[1] is not None and not 0 < int(match[1][:4000]) < 65536), f"{text!r} is a host"
+        match = re.fullmatch(rf"({_HOST})(?::0*([0-9]+))?", text)
+        if match is not None and _is_address(match[1]):
+            assert match[2] is not None, f"{text!r} is a host"
+            assert len(match[2]) > 5 or not 0 < int(match[2]) < 65536, f"{text!r} is a host and a port"
         return
     assert port is None or 0 < port < 65536
     literal = f"[{host}]" if text.startswith("[") else host
     bare = re.fullmatch(_HOST, literal if literal.startswith("[") else literal.removesuffix("."))
     assert bare is not None, f"{text!r} has the host {host!r}"
+    assert _is_address(literal)
     whole = literal if port is None else f"{literal}:{port}"
     assert reference.split_host(whole) == (host, port), f"{text!r} is not what {whole!r} is"
+
+
+def _is_address(host: str) -> bool:
+    """A name, or what stands between brackets is an IPv6 address; the grammar says less of that."""
+    if not host.startswith("["):
+        return True
+    try:
+        socket.inet_pton(socket.AF_INET6, host[1:-1])
+    except OSError:
+        return False
+    return True
 
 
 def _registry(text: str) -> None:
@@ -108,7 +122,9 @@ def _read_image(text: str) -> tuple[str, str, str, str] | None:
 def _seeds() -> Iterator[bytes]:
     digest = f"sha256:{'0f' * 32}"
     texts = dict.fromkeys([*images(), digest, f"sha512:{'0f' * 64}", "0f" * 32, f"a/b@{digest}", f"a:1@{digest}"])
-    texts |= dict.fromkeys(("[::1]", "[::ffff:1.2.3.4]:5000", "a.example.com.", "A.Example.COM:443", "localhost/a", "a"))
+    texts |= dict.fromkeys(
+        ("[::1]", "[::ffff:1.2.3.4]:5000", "a.example.com.", "A.Example.COM:443", "localhost/a", "a")
+    )
     for url in urls():
         texts |= dict.fromkeys(url.partition("?")[0].split("/"))
     texts |= dict.fromkeys(f"{text}:5000" for text in list(texts) if text.count(".") and "/" not in text)

@@ -220,5 +220,13 @@ TARGET = Target(
     _seeds,
     ("/v2/", "/manifests/", "/blobs/", "/uploads/", "/tags/list", "/referrers/", "_catalog", "sha256:", "0f" * 32)
     + ("%2F", "%3A", "%", "?", "&", "ns=", "&ns=", "from=", "mount=", "http://", "https://", ":5000", ":443", ":80")
-    + ("docker.io", "registry-1.docker.io", "quay.io", "proxy.example.com", "a.example.net", "[2001:db8::1]", "core/one"),
+    + (
+        "docker.io",
+        "registry-1.docker.io",
+        "quay.io",
+        "proxy.example.com",
+        "a.example.net",
+        "[2001:db8::1]",
+        "core/one",
+    ),
 )
