@@ -1,4 +1,7 @@
-"""One target in this process, until libFuzzer ends it: `python -m tests.fuzz.under_atheris TARGET [LIBFUZZER OPTION...]`."""
+"""One target in this process, until libFuzzer ends it.
+
+Called as `python -m tests.fuzz.under_atheris TARGET [LIBFUZZER OPTION...]`.
+"""
 
 from __future__ import annotations
 
