@@ -179,8 +179,12 @@ def _name(table: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) else shown(name)
 
 
-def _mirrors_in(table: Mapping[str, Any]) -> int:
-    mirrors = table.get("mirror")
+def _mirrors_in(table: dict[str, Any]) -> int:
+    # As `Table` chooses: the key as it is written here, else in another case.
+    spelt = (
+        "mirror" if "mirror" in table else next((key for key in reversed(table) if key.lower() == "mirror"), "mirror")
+    )
+    mirrors = table.get(spelt)
     return sum(isinstance(item, dict) for item in mirrors) if isinstance(mirrors, list) else 0
 
 

@@ -44,9 +44,11 @@ class TomlLines:
         """The lines of each registry and its mirrors; none where they are not what the parser found."""
         tables: list[list[int]] = []
         for line, name in self._headers:
-            if name == "registry":
+            # The reference implementation's decoder matches keys without regard to case.
+            folded = name.lower()
+            if folded == "registry":
                 tables.append([line])
-            elif name == "registry.mirror" and tables:
+            elif folded == "registry.mirror" and tables:
                 tables[-1].append(line)
         return tables if [len(lines) - 1 for lines in tables] == self._wanted else []
 
