@@ -8,6 +8,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import tomli
 
@@ -55,24 +57,13 @@ def _loaded(data: bytes) -> _Outcome:
 
 
 def _without_plain_tables(data: bytes) -> _Outcome:
-    plain = conf_document.read_plain_tables
-    conf_document.read_plain_tables = lambda _text, at, *_: at
-    try:
+    with patch.object(conf_document, "read_plain_tables", lambda _text, at, *_: at):
         return _loaded(data)
-    finally:
-        conf_document.read_plain_tables = plain
 
 
 def _at_once(data: bytes) -> _Outcome:
-    def refuse(*_: object) -> Iterator[object]:
-        raise NotInPiecesError
-
-    pieces = conf_document.parse_pieces
-    conf_document.parse_pieces = refuse  # type: ignore[assignment]
-    try:
+    with patch.object(conf_document, "parse_pieces", side_effect=NotInPiecesError):
         return _loaded(data)
-    finally:
-        conf_document.parse_pieces = pieces
 
 
 def _same(one: _Outcome, other: _Outcome, *, lines: bool) -> None:
@@ -93,7 +84,7 @@ def _lines(registry: Registry) -> list[int | None]:
 
 
 def _same_as_parser(data: bytes, document: _Outcome) -> None:
-    """What is no TOML to the parser is none to the loader, and the reverse; plain values are the parser's."""
+    """What is no TOML to the parser is none to the loader, and the reverse; the registries are the parser's."""
     not_toml = not isinstance(document, Document) and document[0].code == NOT_TOML
     try:
         parsed = tomli.loads(data.decode())
@@ -102,10 +93,14 @@ def _same_as_parser(data: bytes, document: _Outcome) -> None:
         return
     assert not not_toml, f"is TOML, but {document}"
     if isinstance(document, Document):
-        tables = parsed.get("registry", [])
-        prefixes = {table.get("prefix") or table.get("location") for table in tables}
-        if all(isinstance(prefix, str) for prefix in prefixes):
-            assert set(document.registries) >= {prefix.rstrip("/") for prefix in prefixes}
+        tables = _at(parsed, "registry", [])
+        named = {_at(table, "prefix", "").rstrip("/") or _at(table, "location", "").rstrip("/") for table in tables}
+        assert set(document.registries) == named
+
+
+def _at(table: dict[str, Any], key: str, default: Any) -> Any:
+    """The value of a key, whose case matters only where there are several."""
+    return table.get(key, next((table[each] for each in reversed(table) if each.lower() == key), default))
 
 
 def _used(document: Document) -> None:

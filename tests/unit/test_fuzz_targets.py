@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from oci_ns import conf_document, conf_files, distribution, reference
 from oci_ns.decision import Action
 from oci_ns.distribution import Operation
+from oci_ns.plain_tables import read_plain_tables
 from oci_ns.routes import RouteTable
 from tests.fuzz import configuration, findings
 from tests.fuzz.catalogue import TARGETS, seeds, write_seeds, write_words
@@ -103,14 +104,11 @@ def _reencoded(query: str | None) -> str | None:
 
 
 _decide = RouteTable.decide
-_split_host = reference.split_host
 _without_namespace = distribution.without_namespace
-_top_level = conf_document.TableReader.top_level
-_read_plain_tables = conf_document.read_plain_tables
 
 
 def _lines_off(text: str, at: int, line: int, *others: Any) -> int:
-    return _read_plain_tables(text, at, line + 1, *others)
+    return read_plain_tables(text, at, line + 1, *others)
 
 
 BROKEN: list[tuple[str, str, Any, str, Callable[..., Any]]] = [
