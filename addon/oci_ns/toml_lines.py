@@ -44,11 +44,10 @@ class TomlLines:
         """The lines of each registry and its mirrors; none where they are not what the parser found."""
         tables: list[list[int]] = []
         for line, name in self._headers:
-            # The reference implementation's decoder matches keys without regard to case.
-            folded = name.lower()
-            if folded == "registry":
+            array, _, key = name.partition(".")
+            if name == "registry":
                 tables.append([line])
-            elif folded == "registry.mirror" and tables:
+            elif array == "registry" and key.lower() == "mirror" and tables:
                 tables[-1].append(line)
         return tables if [len(lines) - 1 for lines in tables] == self._wanted else []
 
