@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from oci_ns.reference import Image, parse_image
+from oci_ns.reference import Image, is_host, parse_image
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint, PullFromMirror, Registry
 
 
@@ -80,14 +80,14 @@ class PrefixIndex:
     def _wildcard(self, host: str) -> tuple[Match, int] | None:
         """`*.example.com` covers the host without its port, by the suffix's first occurrence (as in the reference).
 
-        The second is the length of the prefix.
+        The second is the length of the prefix. What a client calls a registry may be no host, and ends like one only.
         """
         bare = host.partition(":")[0]
         at = bare.find(".")
         while at != -1:
             suffix = bare[at:]
             registry = self._wildcards.get(suffix)
-            if registry is not None and bare.find(suffix) == at:
+            if registry is not None and bare.find(suffix) == at and is_host(host):
                 return Match(registry, len(bare)), len(suffix) + 1
             at = bare.find(".", at + 1)
         return None

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 FINDINGS: dict[str, dict[str, bytes]] = {
-    "request-target": {},
+    "request-target": {
+        "an ns that only ends like a host of a wildcard prefix led anywhere": (
+            b"000https://proxy.example.com:5000/v2/a/manifests/1?ns=evil.com/a.example.net"
+        ),
+    },
     "namespace-editor": {
         "a namespace with a percent sign that Go drops as it stood": b"a%zz\nns=a%zz",
         "a namespace with a semicolon that Go drops as it stood": b"a;b\nns=a;b",

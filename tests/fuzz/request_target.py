@@ -29,13 +29,15 @@ from tests.fuzz.vectors import REQUESTS, files, urls
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _CONNECTIONS = (("10.0.0.1", 443), ("proxy.example.com", 443), ("2001:db8::1", 5000), ("10.0.0.1", 80))
 _MORE = {
-    "wildcards": """
+    "a wildcard": """
 [[registry]]
 prefix = "*.example.net"
 [[registry.mirror]]
 location = "proxy.example.com:5000/wild"
 namespace-proxy = "*"
 pull-from-mirror = "digest-only"
+""",
+    "any registry": """
 [[registry]]
 prefix = "*"
 [[registry.mirror]]
@@ -190,11 +192,10 @@ def _table(text: str, options: dict[str, str]) -> tuple[RouteTable, Places]:
 @functools.cache
 def _settings() -> list[tuple[str, str]]:
     """Each configuration, and the options it is used with as JSON: what the vectors have, and more."""
-    found = dict.fromkeys((REQUESTS["configs"][case["config"]], _json(case["options"])) for case in REQUESTS["cases"])
+    more = ({}, {"ns_client_namespace": "override"}, {"ns_default": "quay.io"})
+    found = dict.fromkeys((text, _json(options)) for text in _MORE.values() for options in more)
+    found |= dict.fromkeys((REQUESTS["configs"][case["config"]], _json(case["options"])) for case in REQUESTS["cases"])
     found |= dict.fromkeys((text.decode(), _json({})) for text in files().values())
-    for text in _MORE.values():
-        for options in ({}, {"ns_client_namespace": "override"}, {"ns_default": "quay.io"}):
-            found[text, _json(options)] = None
     return list(found)
 
 
@@ -208,6 +209,10 @@ def _seeds() -> Iterator[bytes]:
         chosen = f"{chr(ord('0') + number)}{_METHODS.index(case['method'])}0"
         yield f"{chosen}{case['url']}".encode()
         yield f"{chosen}{case['url'].replace('/v2/', '/%762%2f')}".encode()
+    for place in ("a.example.net", "proxy.example.com:5000"):
+        yield from (f"00{number}https://{place}/v2/a/manifests/1?ns=a.example.net".encode() for number in range(4))
+        yield f"000https://{place}/v2/wild/a/blobs/sha256:{'0f' * 32}".encode()
+        yield f"000https://{place}/v2/b.example.net/a/tags/list".encode()
     for number in range(len(_settings())):
         for url in list(urls())[number::7]:
             yield f"{chr(ord('0') + number)}0{number % 4}{url}".encode()
