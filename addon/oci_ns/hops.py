@@ -65,6 +65,9 @@ def _address_of(text: str) -> Address:
         host, port = split_host(text)
     except ValueError:
         return Address(registry, "", None)
+    if text.endswith(":"):
+        # A scheme: what follows the slashes would be taken for a path on a host of that name.
+        return Address(registry, "", None)
     return Address(registry, DOCKER_HUB_API if registry == DOCKER_HUB else host, port)
 
 

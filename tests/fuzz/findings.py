@@ -20,6 +20,7 @@ FINDINGS: dict[str, dict[str, bytes]] = {
         "a number that Python does not write": b"[[registry]]\nlocation = 0x" + b"f" * 5000,
         "an error of several lines": b'[aliases]\n"a\\nb\\u001b" = 1\n',
         "a location that ends a request line": b'[[registry]]\nprefix = "a.com"\nlocation = "b.com/x\\ny"\n',
+        "a scheme was a host": b'[[registry]]\nprefix = "quay.io"\nlocation = "docker://b.com/a"\n',
         "mirrors in another case": b'[[registry]]\nlocation = "e"\n[[registry.mirrOr]]\nlocaton = "x"\n',
         "a location with a query": (
             b'[[registry]]\nlocation = "a.com"\n[[registry.mirror]]\nlocation = "b.com/x y?z#"\n'
