@@ -117,6 +117,8 @@ def test_every_ns_of_a_query_is_found(query: str | None, namespaces: list[str]) 
         ("ns=docker%2Eio", "docker.io", "ns=docker%2Eio"),
         ("ns=docker.io&ns=docker.io", "docker.io", "ns=docker.io"),
         ("a=%2F+&&b", "h:5000", "a=%2F+&&b&ns=h%3A5000"),
+        ("ns=a%zz", "a%zz", "ns=a%25zz"),
+        ("ns=a;b", "a;b", "ns=a%3Bb"),
         ("n%73=x&y=1", "z", "y=1&ns=z"),
         ("n%73=z&y=1", "z", "y=1&ns=z"),
         ("x=1", "a&b=c#d\r\n é", "x=1&ns=a%26b%3Dc%23d%0D%0A+%C3%A9"),

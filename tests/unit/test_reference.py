@@ -99,7 +99,21 @@ def test_a_host_is_split_from_its_port(text: str, expected: tuple[str, int | Non
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":80", "a b", "quay.io:x", "quay.io:0", "quay.io:65536", "quay.io:²", "[::1", "[::1]x", "::1"]
+    [
+        "",
+        ":80",
+        "a b",
+        "quay.io:x",
+        "quay.io:0",
+        "quay.io:65536",
+        "quay.io:²",
+        "[::1",
+        "[::1]x",
+        "::1",
+        "[a1]",
+        "[.a1]",
+        "[:]",
+    ]
     + ["a/b", "a@b", "a\r\nb", "[]", "[g::]:1", "quay.io:80:90", "-a.example.com"],
 )
 def test_what_is_no_host_is_refused(text: str) -> None:

@@ -14,6 +14,14 @@ CONF = Path("r.conf")
 
 BROKEN = {
     'a = [\n': "r.conf:2: is not valid TOML: Invalid value",
+    f"a = {'1' * 5000}\n": "r.conf: is not valid TOML: a number has too many digits",
+    f"[[registry]]\nlocation = 0x{'f' * 5000}\n": (
+        "r.conf:2: [[registry]] 1 (this int): location must be a string, not this int"
+    ),
+    '[aliases]\n"a\\nb\\u001b[31m" = 1\n': "r.conf:1: the alias a\\nb\\x1b[31m must be a string, not 1",
+    '[[registry]]\nlocation = "a.com"\n[[registry.Mirror]]\nlocation = 5\n': (
+        "r.conf:4: [[registry]] 1 (a.com), mirror 1: location must be a string, not 5"
+    ),
     '[[registry]\nlocation = "a.com"\n': (
         "r.conf:1: is not valid TOML: Expected ']]' at the end of an array declaration"
     ),
