@@ -11,10 +11,12 @@ import pytest
 
 from lab.process import unavailable
 from tests.fuzz.catalogue import TARGETS
-from tests.fuzz.fuzzing import FuzzingError, fuzz
+from tests.fuzz.fuzzing import FuzzingError, Limits, fuzz
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _COMMAND = [sys.executable, "-m", "tests.fuzz"]
+_EXECUTIONS = 1500
+_LIMITS = Limits(seconds=600)
 _BROKEN = """
 import runpy
 from oci_ns import distribution
@@ -31,7 +33,14 @@ def _atheris() -> None:
 
 @pytest.mark.usefixtures("_atheris")
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
-    options = ["--minutes", "0.2", "--corpus", str(tmp_path / "corpus"), "--findings", str(tmp_path / "found")]
+    options = [
+        "--executions",
+        str(_EXECUTIONS),
+        "--corpus",
+        str(tmp_path / "corpus"),
+        "--findings",
+        str(tmp_path / "found"),
+    ]
     ended = subprocess.run([*_COMMAND, *options], cwd=_CHECKOUT, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -39,8 +48,7 @@ def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     assert lines.keys() == TARGETS.keys()
     for name, said in lines.items():
         executions, edges, kept = (int(part.split()[0]) for part in said.split(", ")[:3])
-        # The seeds alone, each once, reach next to nothing new.
-        assert executions > len(list((tmp_path / "corpus" / name).glob("seed-*"))) > 100
+        assert executions >= _EXECUTIONS > len(list((tmp_path / "corpus" / name).glob("seed-*"))) > 100
         assert edges > 10
         assert kept > 10
     assert not (tmp_path / "found").exists()
@@ -49,7 +57,7 @@ def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_atheris")
 def test_a_run_over_broken_code_keeps_the_input_that_shows_it(tmp_path: Path) -> None:
     target = TARGETS["namespace-editor"]
-    outcome = fuzz(target, 60, tmp_path / "corpus", tmp_path / "found", [sys.executable, "-c", _BROKEN])
+    outcome = fuzz(target, _LIMITS, tmp_path / "corpus", tmp_path / "found", [sys.executable, "-c", _BROKEN])
     assert outcome.finding is not None
     assert outcome.finding.parent == tmp_path / "found"
     assert b"ns" in outcome.finding.read_bytes()
@@ -61,7 +69,7 @@ def test_a_run_over_broken_code_keeps_the_input_that_shows_it(tmp_path: Path) ->
 def test_a_fuzzer_that_ends_by_itself_is_no_run_without_a_finding(tmp_path: Path) -> None:
     broken = [sys.executable, "-c", "raise SystemExit('no fuzzer')"]
     with pytest.raises(FuzzingError, match="no fuzzer"):
-        fuzz(TARGETS["namespace-editor"], 1, tmp_path / "corpus", tmp_path / "found", broken)
+        fuzz(TARGETS["namespace-editor"], _LIMITS, tmp_path / "corpus", tmp_path / "found", broken)
 
 
 def test_without_atheris_the_command_says_what_to_install(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from tests.fuzz.catalogue import TARGETS
-from tests.fuzz.fuzzing import FuzzingError, fuzz
+from tests.fuzz.fuzzing import FuzzingError, Limits, fuzz
 
 _FINDING = 1
 _BROKEN = 2
@@ -26,6 +26,7 @@ _BROKEN = 2
 )
 @click.argument("names", metavar="[TARGET]...", nargs=-1, type=click.Choice(list(TARGETS)))
 @click.option("--minutes", type=click.FloatRange(0.01), default=10, show_default=True, help="How long, each target.")
+@click.option("--executions", type=click.IntRange(1), help="End after so many inputs, each target, if that is earlier.")
 @click.option("--corpus", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
               help="Keep what is worth trying again here, and begin with it. Default: nothing is kept.")  # fmt: skip
 @click.option("--findings", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default=Path(),
@@ -33,7 +34,9 @@ _BROKEN = 2
 @click.option(
     "--jobs", type=click.IntRange(1), default=os.cpu_count(), help="Targets at once. Default: one a processor."
 )
-def main(names: Sequence[str], minutes: float, corpus: Path | None, findings: Path, jobs: int) -> None:
+def main(
+    names: Sequence[str], minutes: float, executions: int | None, corpus: Path | None, findings: Path, jobs: int
+) -> None:
     """Fuzz the TARGETs (default: all), each in a process of its own.
 
     Ends with status 1 where an input shows a fault, and prints the file it is in; such an input becomes a row of
@@ -47,9 +50,9 @@ def main(names: Sequence[str], minutes: float, corpus: Path | None, findings: Pa
         )
         sys.exit(_BROKEN)
     with _directory(corpus) as kept, ThreadPoolExecutor(jobs) as pool:
-        seconds = max(1, round(minutes * 60))
+        limits = Limits(max(1, round(minutes * 60)), executions)
         running = [
-            pool.submit(fuzz, TARGETS[name], seconds, kept / name, findings) for name in dict.fromkeys(names or TARGETS)
+            pool.submit(fuzz, TARGETS[name], limits, kept / name, findings) for name in dict.fromkeys(names or TARGETS)
         ]
         status = 0
         for each in as_completed(running):

@@ -48,8 +48,16 @@ class Outcome:
         return f"{self.target}: {said}, {found}"
 
 
-def fuzz(target: Target, seconds: int, corpus: Path, findings: Path, command: Sequence[str] = COMMAND) -> Outcome:
-    """Fuzz for `seconds`, or until a fault shows. The seeds, and what is worth keeping, are put into `corpus`.
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends that finds nothing."""
+
+    seconds: int
+    executions: int | None = None
+
+
+def fuzz(target: Target, limits: Limits, corpus: Path, findings: Path, command: Sequence[str] = COMMAND) -> Outcome:
+    """Fuzz within the limits, or until a fault shows. The seeds, and what is worth keeping, are put into `corpus`.
 
     The input that shows a fault is put into `findings`. Raises FuzzingError.
     """
@@ -59,7 +67,8 @@ def fuzz(target: Target, seconds: int, corpus: Path, findings: Path, command: Se
         write_words(target, scratch / "words")
         (scratch / "artifacts").mkdir()
         options = {
-            "max_total_time": seconds,
+            "max_total_time": limits.seconds,
+            "runs": limits.executions if limits.executions is not None else -1,
             "max_len": _INPUT_BYTES_MAX,
             "timeout": _INPUT_SECONDS_MAX,
             "rss_limit_mb": _MEBIBYTES_MAX,

@@ -192,7 +192,7 @@ def _table(text: str, options: dict[str, str]) -> tuple[RouteTable, Places]:
 @functools.cache
 def _settings() -> list[tuple[str, str]]:
     """Each configuration, and the options it is used with as JSON: what the vectors have, and more."""
-    more = ({}, {"ns_client_namespace": "override"}, {"ns_default": "quay.io"})
+    more: tuple[dict[str, str], ...] = ({}, {"ns_client_namespace": "override"}, {"ns_default": "quay.io"})
     found = dict.fromkeys((text, _json(options)) for text in _MORE.values() for options in more)
     found |= dict.fromkeys((REQUESTS["configs"][case["config"]], _json(case["options"])) for case in REQUESTS["cases"])
     found |= dict.fromkeys((text.decode(), _json({})) for text in files().values())
