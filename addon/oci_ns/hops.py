@@ -81,12 +81,13 @@ def split_location(text: str) -> tuple[str, str, str]:
 
 
 # RFC 3986, section 3.3.
-_is_path = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*").fullmatch
+_PATH_CHARACTERS = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*+"
+_is_path = re.compile(rf"{_PATH_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_PATH_CHARACTERS})*+").fullmatch
 
 
 def fits_in_url(path: str, reference: str) -> bool:
     """Whether a location's path and reference can stand in a URL as they are written, and mean what they say there."""
-    return not (path or reference) or (_is_path(path) is not None and _is_path(reference) is not None)
+    return not (path or reference) or _is_path(path + reference) is not None
 
 
 def is_place(location: str) -> bool:
