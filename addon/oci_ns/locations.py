@@ -88,10 +88,13 @@ class Location:
         only = next(iter(self.namespaces))
         return None if only == SOURCE_HOST else only
 
-    def hop_for(self, source: str) -> Hop | None:
-        """The endpoint here that serves images of the source registry (its name in normal form)."""
+    def hop_for(self, source: str, *, caught: bool) -> Hop | None:
+        """The endpoint here that serves images of the source registry (its name in normal form).
+
+        `caught` is whether a catch-all prefix stands for it.
+        """
         sources = self.sources
-        if source in sources.numbers:
+        if source in sources.numbers and not source.startswith(ANY_PREFIX):
             return sources[source]
         at = source.find(".")
         while at != -1:
@@ -99,7 +102,7 @@ class Location:
             if wildcard in sources.numbers:
                 return sources[wildcard]
             at = source.find(".", at + 1)
-        return sources.get(ANY_PREFIX)
+        return sources.get(ANY_PREFIX) if caught else None
 
 
 def _hop(routes: RouteRows, endpoint: int) -> Hop:
