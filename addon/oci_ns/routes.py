@@ -118,9 +118,7 @@ class RouteTable:
         target = request.target
         return self.index.served_under(source_host, request.addressed, target.scope, target.suffix)
 
-    def _in_place(
-        self, request: Request, source: Source, place: Location, hop: Hop, source_host: str
-    ) -> Decision:
+    def _in_place(self, request: Request, source: Source, place: Location, hop: Hop, source_host: str) -> Decision:
         """The repository already lies under the location of the source registry's endpoint: the path stays."""
         subject = _subject_under(request, place, hop.namespace, source_host)
         if request.pull and hop.namespace not in place.open_namespaces:

@@ -10,19 +10,43 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from oci_ns.registries_conf import Endpoint, PullFromMirror, Registry
 from tests.unit.plain_rules import Options
 
 Table = dict[str, Any]
 
 DIGEST = "sha256:" + "9f" * 32
 HOSTS = [
-    *("q.io", "g.q.io", "a.g.q.io", "q.io:5000", "g.q.io:5000", "q.io:443", "Q.io", "docker.io", "registry-1.docker.io"),
+    *(
+        "q.io",
+        "g.q.io",
+        "a.g.q.io",
+        "q.io:5000",
+        "g.q.io:5000",
+        "q.io:443",
+        "Q.io",
+        "docker.io",
+        "registry-1.docker.io",
+    ),
     *("index.docker.io", "p.test", "p.test", "p.test:5000", "p.test:80", "m.test", "m.test:443", "[::1]:5000"),
     "localhost:5000",
 ]
 PATHS = ["", "", "", "/a", "/a/b", "/ab", "/b", "/q.io", "/q.io/a", "/docker.io", "/library"]
 REFERENCES = ["", "", "", "", "", "", ":1", f"@{DIGEST}"]
-NAMESPACES = ["", "q.io", "g.q.io", "docker.io", "*", "*", "index.docker.io", "q.io:5000", "Q.io", "p.test", "upstream", "a b&c"]
+NAMESPACES = [
+    "",
+    "q.io",
+    "g.q.io",
+    "docker.io",
+    "*",
+    "*",
+    "index.docker.io",
+    "q.io:5000",
+    "Q.io",
+    "p.test",
+    "upstream",
+    "a b&c",
+]
 FLAGS = ["insecure", "plain-http", "forward-credentials"]
 
 often = st.sampled_from([False, False, False, False, True])
@@ -32,7 +56,9 @@ places = st.builds(
     st.sampled_from(PATHS),
     st.sampled_from(REFERENCES),
 )
-prefixes = st.one_of(places, places, st.sampled_from(["*.q.io", "*.io", "*.test", "*.Q.io", "*", "*", "q.io", "docker.io"]))
+prefixes = st.one_of(
+    places, places, st.sampled_from(["*.q.io", "*.io", "*.test", "*.Q.io", "*", "*", "q.io", "docker.io"])
+)
 
 
 def endpoint_table(location: str, namespace: str, flags: list[str]) -> Table:
@@ -71,28 +97,28 @@ def registry_table(prefix: str, primary: Table, own: bool, served: list[Table], 
 
 
 registries = st.builds(
-    registry_table, prefixes, endpoints, st.sampled_from([True, True, False]), st.lists(mirrors, max_size=3), often, often
+    registry_table,
+    prefixes,
+    endpoints,
+    st.sampled_from([True, True, False]),
+    st.lists(mirrors, max_size=3),
+    often,
+    often,
 )
 
 
 def without_conflicts(tables: list[Table]) -> list[Table]:
     """Podman refuses one location that is blocked or insecure here and not there."""
     first: dict[str, Table] = {}
+    agreed = []
     for table in tables:
         other = first.setdefault(table.get("location") or table["prefix"], table)
-        for key in ("blocked", "insecure"):
-            table.pop(key, None)
-            if other.get(key):
-                table[key] = True
-    return tables
+        own = {key: value for key, value in table.items() if key not in ("blocked", "insecure")}
+        agreed.append(own | {key: True for key in ("blocked", "insecure") if other.get(key)})
+    return agreed
 
 
-def freed(tables: list[Table]) -> list[Table]:
-    """Copies, since those that are drawn are shared."""
-    return without_conflicts([dict(table) for table in tables])
-
-
-documents = st.lists(registries, min_size=1, max_size=5).map(freed).map(lambda tables: {"registry": tables})
+documents = st.lists(registries, min_size=1, max_size=5).map(without_conflicts).map(lambda tables: {"registry": tables})
 
 
 def plain_text(document: Table) -> str:
@@ -108,9 +134,28 @@ def plain_text(document: Table) -> str:
 texts = documents.map(plain_text)
 
 
+# -- what no file says, but a table can be made of ---------------------------------------------------------------------
+
+odd_names = st.one_of(
+    places,
+    st.text(max_size=12),
+    st.sampled_from(
+        ["", "*", "*.", "*x", "/", ":", "a@", "[::1", "a/:1", "q.io/", "q.io//a", "q.io:0", "q.io:99999", "@:/"]
+    ),
+)
+odd_endpoints = st.builds(
+    Endpoint,
+    odd_names,
+    namespace=st.one_of(st.none(), st.text(max_size=5), st.sampled_from(NAMESPACES)),
+    plain_http=often,
+    pull_from_mirror=st.sampled_from(PullFromMirror),
+)
+odd_registries = st.builds(Registry, odd_names, odd_endpoints, st.lists(odd_endpoints, max_size=2).map(tuple), often)
+
+
 # -- the same in other words -----------------------------------------------------------------------------------------
 
-comments = st.sampled_from(["", "", "", " # a comment", "  # [[registry]]", "\t# location = \"x\""])
+comments = st.sampled_from(["", "", "", " # a comment", "  # [[registry]]", '\t# location = "x"'])
 spaces = st.sampled_from(["", " ", "\t", "  "])
 blank = st.sampled_from(["", "", "", "\n", "# a comment\n", "   \n"])
 
@@ -147,7 +192,9 @@ def table_texts(draw: st.DrawFn, table: Table) -> str:
         lines.append(f"mirror = [{items}]{draw(comments)}")
     else:
         for mirror in served:
-            lines.append(draw(st.sampled_from(["[[registry.mirror]]", "[[ registry . mirror ]]", '[["registry".mirror]]'])))
+            lines.append(
+                draw(st.sampled_from(["[[registry.mirror]]", "[[ registry . mirror ]]", '[["registry".mirror]]']))
+            )
             lines += [f"{draw(spaces)}{line}{draw(comments)}" for line in draw(pairs(mirror))]
     return draw(blank) + "\n".join(lines) + "\n"
 
@@ -185,7 +232,18 @@ REPOSITORIES += ["index.docker.io/a", "g.q.io/a", "localhost/a", "a/a", "q.io/q.
 ENDS = ["/manifests/1", "/manifests/1", "/manifests/2", f"/manifests/{DIGEST}", f"/blobs/{DIGEST}", "/tags/list"]
 ENDS += [f"/referrers/{DIGEST}", "/blobs/uploads/", "/blobs/uploads/u1", "/x", "", "/manifests/", "/blobs/1"]
 OTHER_PATHS = ["/v2", "/v2/", "/v2/", "/v2/_catalog", "/v2/auth", "/v2//", "/ui", "/", "/v20/", "*", ""]
-SAID = ["q.io", "q.io", "g.q.io", "docker.io", "index.docker.io", "Q.IO", "q.io:5000", "q.io%3A5000", "p.test", "m.test"]
+SAID = [
+    "q.io",
+    "q.io",
+    "g.q.io",
+    "docker.io",
+    "index.docker.io",
+    "Q.IO",
+    "q.io:5000",
+    "q.io%3A5000",
+    "p.test",
+    "m.test",
+]
 SAID += ["", "*", "%0d%0a", "upstream", "a+b%26c", "%ff", "*.q.io", "q%2Eio", "x.y.io", "p.test%3A5000"]
 
 
@@ -245,12 +303,19 @@ def places_in(document: Table) -> list[str]:
 def askings_of(draw: st.DrawFn, document: Table) -> Asking:
     """A request that has to do with the document: for a place in it, or for a repository below one."""
     asked = draw(askings)
-    named = [place.partition("/") for place in places_in(document)]
-    host, _, path = draw(st.sampled_from([each for each in named if not each[0].startswith("*")] or [("x.io", "", "")]))
+    named = [place for place in places_in(document) if not place.startswith("*")] or ["x.io"]
+    place, other = draw(st.tuples(st.sampled_from(named), st.sampled_from(named)))
+    host, _, path = place.partition("/")
     path = path.partition(":")[0].partition("@")[0]
-    target = asked.target
-    if path and target.startswith("/v2/") and draw(st.booleans()):
-        target = f"/v2/{path}{draw(st.sampled_from([target[3:], *ENDS]))}"
+    rest = asked.target[3:] if asked.target.startswith("/v2/") else "/a/manifests/1"
+    target = draw(
+        st.sampled_from(
+            [
+                *(asked.target, asked.target, f"/v2/{path}{rest}" if path else asked.target),
+                *(f"/v2/{path or 'a'}/manifests/1", f"/v2/{other.partition('/')[0].lower()}{rest}"),
+            ]
+        )
+    )
     if draw(st.sampled_from([True, True, True, False])):
         return asking(asked.method, host, asked.scheme, target)
     return asked._replace(target=target)
@@ -265,10 +330,14 @@ policies = st.builds(
 
 # -- images ----------------------------------------------------------------------------------------------------------
 
+# In full: what Docker Hub is called, and its official images, are for the names people write.
+image_hosts = st.sampled_from(
+    [*(host for host in HOSTS if host.islower() and not host.endswith(".docker.io")), "x.y.io"]
+)
 images = st.builds(
     "{}/{}{}".format,
-    st.sampled_from([host for host in HOSTS if host.islower() and host not in ("index.docker.io",)] + ["x.y.io"]),
-    st.sampled_from(["a", "a/b", "a/b/c", "ab", "b/a", "library/a", "q.io/a"]),
+    image_hosts,
+    st.sampled_from(["a/b", "a/b/c", "ab/a", "b/a", "library/a", "q.io/a"]),
     st.sampled_from(["", ":1", ":2", f"@{DIGEST}", f":1@{DIGEST}"]),
 )
 

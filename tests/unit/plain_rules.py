@@ -179,7 +179,7 @@ def place_of_table(table: dict[str, Any]) -> Place:
 
 
 def read(*files: str) -> list[Entry]:
-    """All entries, in the order of their prefixes: a later file's replaces an earlier one's, in a file the first counts."""
+    """All entries, in the order of their prefixes: a later file's replaces an earlier's, in a file the first counts."""
     entries: dict[str, Entry] = {}
     for text in files:
         of_file: dict[str, Entry] = {}
@@ -421,7 +421,7 @@ def rule_2_1_query(entries: Sequence[Entry], options: Options, asked: Asked) -> 
 def served_here(entries: Sequence[Entry], asked: Asked, source: str) -> tuple[Entry, Place] | None:
     """The endpoint of the source registry under whose location the repository lies already, if any.
 
-    Whose prefix or namespace names the registry comes first, then the longest wildcard that is the registry's, then `*`.
+    Whose prefix or namespace names the registry comes first, then its longest wildcard, then `*`.
     """
     for location in around(entries, asked):
         for entry, place in location:
@@ -562,9 +562,7 @@ def at_endpoint(asked: Asked, options: Options, told: str, entry: Entry, source:
     return kept(asked, told, said, own_query(options, asked))
 
 
-def stays_under(
-    entries: Sequence[Entry], asked: Asked, told: str, entry: Entry, place: Place, source: str
-) -> Outcome:
+def stays_under(entries: Sequence[Entry], asked: Asked, told: str, entry: Entry, place: Place, source: str) -> Outcome:
     """The repository lies under an endpoint's location: host and path stay, and only `ns` is set.
 
     A pull is forbidden where all entries with that namespace at that location are blocked.
