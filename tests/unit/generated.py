@@ -68,7 +68,9 @@ def endpoint_table(location: str, namespace: str, flags: list[str]) -> Table:
     return table | dict.fromkeys(flags, True)
 
 
-flag_lists = st.one_of(st.just([]), st.just([]), st.lists(st.sampled_from(FLAGS), max_size=2, unique=True))
+flag_lists: st.SearchStrategy[list[str]] = st.one_of(
+    st.just([]), st.just([]), st.lists(st.sampled_from(FLAGS), max_size=2, unique=True)
+)
 endpoints = st.builds(endpoint_table, places, st.sampled_from(NAMESPACES), flag_lists)
 mirrors = st.builds(
     lambda table, pulls: table | ({"pull-from-mirror": pulls} if pulls else {}),
