@@ -70,9 +70,13 @@ class Target:
         repository = f"{path}/{rest}" if path and rest else path or rest
         if not repository:
             return ""
-        replaced = reference and self.operation is Operation.MANIFEST
-        tail = f"{self.tail[: self.tail.rindex('/') + 1]}{reference}" if replaced else self.tail
-        return f"{self.base}/{repository}{tail}"
+        tail = self.tail
+        if reference and self.operation is Operation.MANIFEST:
+            # Its own ends the tail, and either may be percent-encoded, as may the slashes.
+            kept = len(_decode(tail)) - len(self.suffix) + 1
+            tail = f"{tail[: _raw_length(tail, kept)]}{reference}"
+        slash = self.path[len(self.base) : len(self.path) - len(self.raw_repository) - len(self.tail)]
+        return f"{self.base}{slash}{repository}{tail}"
 
     def beginning(self, strip: int) -> str:
         """The first `strip` decoded characters of the repository, as the client spelt them."""

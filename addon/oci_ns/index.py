@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from oci_ns.hops import Route, address_of
+from oci_ns.hops import Hop, Route, address_of
 from oci_ns.index_tables import IndexTables, address_key
 from oci_ns.locations import Location
 from oci_ns.pull_sources import PrefixIndex, PullSource, pull_sources
@@ -136,6 +136,20 @@ class RouteIndex:
         """The locations at `name` that the repository (or other path) `scope` lies under, longest first."""
         return self._locations.covering(name, scope, suffix)
 
+    def served_under(self, source_host: str, name: str, scope: str, suffix: str) -> tuple[Location, Hop] | None:
+        """The longest of the locations `covering` has where the source registry is served, and its endpoint there."""
+        places = self.covering(name, scope, suffix)
+        caught = bool(places) and self._is_caught(source_host)
+        for place in places:
+            hop = place.hop_for(source_host, caught=caught)
+            if hop is not None:
+                return place, hop
+        return None
+
+    def _is_caught(self, source_host: str) -> bool:
+        """Whether a catch-all prefix stands for what no other prefix matches of this source registry."""
+        return source_host not in self._locations.registries and is_host(source_host)
+
     def ambiguous_locations(self) -> list[tuple[str, Mapping[str, Endpoint]]]:
         """Each location that stands for several namespaces, so that none is told from it, and whose these are."""
         return self._locations.ambiguous()
@@ -151,13 +165,13 @@ class RouteIndex:
             match = self._prefixes.longest(name, length, length)
             # Another port is another host: `*.example.com` says nothing of a.example.com:5000.
             if match is not None and match.length < length:
-                return None
+                match = None
             number = match.registry if match is not None else None
             if match is not None and scope:
                 strip = max(min(match.length - length - 1, len(scope)), 0)
         if number is None:
             number = self._prefixes.catch_all
-            if number is None or source_host in self._locations.registries or not is_host(source_host):
+            if number is None or not self._is_caught(source_host):
                 return None
         route = self._routes.route(number)
         return Found(route, source_host, strip) if route.claims else None

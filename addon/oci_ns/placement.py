@@ -89,7 +89,7 @@ def _at(
         text = place.target(request.target, found.strip, found.source_host)
         return _sent(request, source, found, place, text, alternatives, pulled)
     subject = request.subject(found.source_host, found.named)
-    kept = request.keep(source, None, request.own_target, found.route, subject)
+    kept = request.keep(source, None, request.text_without_namespace, found.route, subject)
     primary = found.route.registry.primary
     return replace(kept, endpoint=primary, pull=pulled, alternatives=alternatives)
 

@@ -19,8 +19,10 @@ _DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", DOCKER_HUB_API})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _REPOSITORY_LENGTH_MAX = 255
 _TAG_LENGTH_MAX = 128
-_HOST_LENGTH_MAX = 255
+HOST_LENGTH_MAX = 255
 """RFC 1035, section 2.3.4."""
+NAME_LENGTH_MAX = 1024
+"""Of a name with all its parts, in characters; what is longer is no name, and is looked at with care."""
 _KNOWN_MAX = 4096
 """How many names are remembered with what was found out about them. None of them is longer than names may be."""
 
@@ -117,7 +119,7 @@ def registry_name(scheme: str, host: str, port: int | None) -> str:
 
     `host` is a DNS name, an IPv4 address or an IPv6 address with or without brackets; `scheme` tells the default port.
     """
-    find = _known_registry_name if len(host) <= _HOST_LENGTH_MAX else _registry_name
+    find = _known_registry_name if len(host) <= HOST_LENGTH_MAX else _registry_name
     return find(scheme, host, port)
 
 
@@ -140,7 +142,7 @@ def canonical_registry(text: str) -> str:
 
     No scheme is known here, so port 80 is taken for http and port 443 for https.
     """
-    return (_known_canonical_registry if len(text) <= _HOST_LENGTH_MAX else _canonical_registry)(text)
+    return (_known_canonical_registry if len(text) <= HOST_LENGTH_MAX else _canonical_registry)(text)
 
 
 def _canonical_registry(text: str) -> str:

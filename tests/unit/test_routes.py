@@ -70,6 +70,9 @@ CONFIGS = {
     "all broken": registry("quay.io", location="not!a!host"),
     "odd ns": registry("quay.io", "proxy.example.com a&b=c#d"),
     "other ns": registry("docker.io", "proxy.example.com/hub upstream-hub"),
+    "served whole": registry("quay.io/coreos/etcd", "proxy.example.com quay.io"),
+    "shared path": registry("docker.io", "proxy.example.com/all docker.io") + registry("quay.io", "proxy.example.com/all quay.io"),
+    "any and wildcard": registry("*", "proxy.example.com *", location=None) + registry("*.example.org", "w.example.net *", location=None),
     "same host": registry("quay.io/old", location="quay.io/new"),
 }  # fmt: skip
 
@@ -188,6 +191,24 @@ ROWS = [
     ("blocked", {}, "GET", f"{P}/v2/bad.example.com/a/manifests/1", "block", None, "path", None),
     ("half blocked", {}, "GET", "https://docker.io/v2/evil/x/manifests/1", "block", None, "host", None),
     ("half blocked", {}, "GET", f"{P}/v2/library/x/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/library/x/manifests/1?ns=docker.io"),
+    # -- one ns leaves, never two, and none to a registry that has none -------------------------------------------
+    ("digest", {}, "GET", f"{Q}/v2/a/tags/list?ns=quay.io&n=1&ns=x", "rewrite", None, "query", f"{Q}/v2/a/tags/list?n=1"),
+    ("digest", {}, "GET", f"{Q}/v2/a/tags/list?ns=", "rewrite", None, "host", f"{Q}/v2/a/tags/list"),
+    ("both", {}, "PUT", f"{Q}/v2/a/manifests/1?ns=&n=1&ns=", "rewrite", None, "host", f"{Q}/v2/a/manifests/1?ns=&n=1"),
+    ("default", {}, "GET", f"{P}/v2/?ns&ns=", "rewrite", None, None, f"{P}/v2/?ns"),
+    ("served whole", {}, "PUT", f"{P}/v2/coreos/etcd/manifests/1?ns=quay.io&ns=x", "rewrite", "quay.io", "query", f"{P}/v2/coreos/etcd/manifests/1?ns=quay.io"),
+    # -- a default does not put a repository below a location twice -----------------------------------------------
+    ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/all/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
+    ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
+    ("plain and ns", {"ns_default": "quay.io"}, "GET", f"{P}/v2/quay.io/a/manifests/1", "pass", None, "default", f"{P}/v2/quay.io/a/manifests/1"),
+    # -- what a catch-all catches ---------------------------------------------------------------------------------
+    ("any and wildcard", {}, "GET", "https://a.example.org:5000/v2/x/manifests/1", "rewrite", "a.example.org:5000", "host", f"{P}/v2/x/manifests/1?ns=a.example.org%3A5000"),
+    ("any and wildcard", {}, "GET", f"{P}/v2/x/manifests/1?ns=A%20b", "pass", "A b", "query", f"{P}/v2/x/manifests/1?ns=A%20b"),
+    ("any and wildcard", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/x/manifests/1?ns=proxy.example.com", "block", "proxy.example.com", "query", None),
+    # -- percent-escapes stay as they were sent -------------------------------------------------------------------
+    ("both", {}, "GET", f"{Q}/v2%2Fa%2Fmanifests%2F1", "rewrite", "quay.io", "host", f"{P}/v2%2Fquay/a%2Fmanifests%2F1?ns=quay.io"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests%2Fv1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd/manifests%2Fv2"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd%2Fmanifests%2Fv1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd%2Fmanifests%2Fv2"),
 ]  # fmt: skip
 
 
