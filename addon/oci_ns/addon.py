@@ -15,7 +15,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import options, views
+from oci_ns import http1_answers, http_stream, options, views
 from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
@@ -29,6 +29,7 @@ from oci_ns.index import RouteIndex
 from oci_ns.legacy_events import spare_legacy_events
 from oci_ns.log_line import printable
 from oci_ns.network import network_of, tls_settings
+from oci_ns.patience import Patience
 from oci_ns.problems import ConfigurationError
 from oci_ns.reload import Reloader
 from oci_ns.reload_triggers import watch
@@ -87,7 +88,7 @@ class NsInject:
         self.table = RouteTable()
         if carrier is None:
             carrier = HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index)))
-        self.forwarding = Forwarding(Selection(carrier))
+        self.forwarding = Forwarding(Selection(carrier), Patience(lambda: ctx.options.ns_upstream_timeout))
         self.forwarding.trusts_alone = self._trusts_alone
         self._last = LastWord(self)
         self._running = False
@@ -100,6 +101,8 @@ class NsInject:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
         options.declare(loader)
         views.register()
+        http_stream.install()
+        http1_answers.install()
         defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
         unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
@@ -114,6 +117,7 @@ class NsInject:
             ctx.master.addons.add(self._last)
         self._end_watch()
         self._end_watch = watch(self._reloader)
+        self.forwarding.patience.start()
 
     def configure(self, updated: Collection[str]) -> None:
         """Read the files again where their options changed, and apply the policy's."""
@@ -192,6 +196,10 @@ class NsInject:
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """See the whole answer."""
         return self.forwarding.response(flow)
+
+    def ns_unanswered(self, flow: http.HTTPFlow) -> Coroutine[None, None, None]:
+        """Have another endpoint answer, or say why there is no answer."""
+        return self.forwarding.unanswered(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """See that there is no answer."""
