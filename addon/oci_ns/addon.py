@@ -88,7 +88,7 @@ class NsInject:
         self.table = RouteTable()
         if carrier is None:
             carrier = HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index)))
-        self.forwarding = Forwarding(Selection(carrier), Patience(lambda: ctx.options.ns_upstream_timeout))
+        self.forwarding = Forwarding(Selection(carrier), Patience())
         self.forwarding.trusts_alone = self._trusts_alone
         self._last = LastWord(self)
         self._running = False
@@ -117,7 +117,6 @@ class NsInject:
             ctx.master.addons.add(self._last)
         self._end_watch()
         self._end_watch = watch(self._reloader)
-        self.forwarding.patience.start()
 
     def configure(self, updated: Collection[str]) -> None:
         """Read the files again where their options changed, and apply the policy's."""
@@ -135,6 +134,7 @@ class NsInject:
             if options.TIME_OPTIONS & set(updated):
                 options.check_times({name: getattr(ctx.options, name) for name in options.TIME_OPTIONS})
                 self.forwarding.selection.memory.ttl = ctx.options.ns_remember
+                self.forwarding.patience.limit = ctx.options.ns_upstream_timeout
         except (ConfigurationError, ValueError) as error:
             if self._running:
                 raise exceptions.OptionsError(str(error)) from error

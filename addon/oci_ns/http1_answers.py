@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import h11
+from h11._readers import ChunkedReader
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as layers
-from mitmproxy.proxy.layers.http import _http1
+from mitmproxy.proxy.layers.http import _base, _events, _http1
 
 HEAD_MAX = 2**20
 """In bytes. Go's own client takes ten times as much, most servers make no more than a hundredth of it."""
@@ -25,6 +26,13 @@ class Client(_http1.Http1Client):
         What comes before it is not passed on: the one interim response that a client may have asked for, 100, it has
         got already (RFC 9110, section 15.2, lets a proxy keep what it asked for itself).
         """
+        if self.request is None and self.buf and isinstance(event, events.DataReceived):
+            # mitmproxy would write all of it into the log.
+            yield commands.Log(f"{len(self.buf)} bytes from a server that was not asked for them")
+            yield commands.CloseConnection(self.conn)
+            self.buf = type(self.buf)()
+            self.state = self.done
+            return
         while True:
             interim = False
             for command in super().read_headers(event):
@@ -38,27 +46,25 @@ class Client(_http1.Http1Client):
             event = events.DataReceived(self.conn, b"")
         if self.state == self.read_headers and self.stream_id is not None and len(self.buf) > HEAD_MAX:
             yield commands.CloseConnection(self.conn)
-            yield layers.ReceiveHttp(
-                layers.ResponseProtocolError(
-                    self.stream_id, f"the head of the answer is larger than {HEAD_MAX} bytes", self._code
+            yield _base.ReceiveHttp(
+                _events.ResponseProtocolError(
+                    self.stream_id,
+                    f"the head of the answer is larger than {HEAD_MAX // 2**10} KiB",
+                    _events.ResponseProtocolError.code,
                 )
             )
             self.buf = type(self.buf)()
             self.state = self.done
 
-    @property
-    def _code(self) -> Any:
-        return layers.ResponseProtocolError.code
-
 
 def _is_interim(command: commands.Command) -> bool:
-    if not isinstance(command, layers.ReceiveHttp) or not isinstance(command.event, layers.ResponseHeaders):
+    if not isinstance(command, _base.ReceiveHttp) or not isinstance(command.event, _events.ResponseHeaders):
         return False
     status = command.event.response.status_code
     return 100 <= status < 200 and status != 101
 
 
-class Chunks(_http1.ChunkedReader):  # type: ignore[misc]
+class Chunks(ChunkedReader):
     """Reads a chunked body. Trailers are discarded, as a proxy may (RFC 9110, section 6.5.1)."""
 
     def __call__(self, buffer: Any) -> Any:
@@ -69,5 +75,5 @@ class Chunks(_http1.ChunkedReader):  # type: ignore[misc]
 
 def install() -> None:
     """Have all answers from now on read in this way."""
-    layers.Http1Client = Client  # type: ignore[misc]
-    _http1.ChunkedReader = Chunks
+    layers.Http1Client = Client  # type: ignore[attr-defined]
+    _http1.ChunkedReader = Chunks  # type: ignore[attr-defined]

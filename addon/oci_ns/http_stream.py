@@ -1,4 +1,4 @@
-"""mitmproxy's HTTP streams, with a last word where the endpoint has failed and the client has not been told anything yet.
+"""mitmproxy's HTTP streams, with a last word where the endpoint has failed and the client does not know it yet.
 
 By itself mitmproxy then answers with a page of its own, which no registry client reads and no addon can replace.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from mitmproxy import http
@@ -15,6 +15,7 @@ from mitmproxy.connection import Connection
 from mitmproxy.flow import Error
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import _events, _hooks
 
 _streams: WeakKeyDictionary[http.HTTPFlow, ReferenceType[Stream]] = WeakKeyDictionary()
 
@@ -38,6 +39,7 @@ class Stream(layers.HttpStream):
         """How many parts of the body were passed on."""
         self.given_up = ""
         """Why nobody waits for the endpoint any more; '' for as long as somebody does."""
+        self._is_answered = False
 
     @property
     def progress(self) -> tuple[object, ...]:
@@ -52,7 +54,7 @@ class Stream(layers.HttpStream):
 
     def connection(self) -> Connection | None:
         """The connection which the answer is awaited on, or which is being made for that; None where there is none."""
-        parent: layers.HttpLayer = self.context.layers[self.context.layers.index(self) - 1]
+        parent = cast(layers.HttpLayer, self.context.layers[self.context.layers.index(self) - 1])
         used: Connection = self.flow.server_conn
         for made, waiting in parent.waiting_for_establishment.items():
             if any(parent.command_sources.get(each) is self for each in waiting):
@@ -77,7 +79,7 @@ class Stream(layers.HttpStream):
 
     def _broken_off(self, event: events.Event) -> layer.CommandGenerator[None] | None:
         # An answer that ends with its connection looks complete when that is ended here.
-        if self.given_up and isinstance(event, layers.ResponseEndOfMessage):
+        if self.given_up and isinstance(event, _events.ResponseEndOfMessage):
             return self.handle_protocol_error(_no_answer(self.stream_id, self.given_up))
         return None
 
@@ -87,8 +89,7 @@ class Stream(layers.HttpStream):
 
     def _check_answer(self) -> layer.CommandGenerator[bool]:
         for command in super().check_invalid(False):
-            if isinstance(command, layers.HttpErrorHook):
-                assert self.flow.error is not None
+            if isinstance(command, _hooks.HttpErrorHook) and self.flow.error is not None:
                 yield from self.handle_protocol_error(_no_answer(self.stream_id, self.flow.error.msg))
                 self.server_state = self.state_errored
                 return True
@@ -97,7 +98,9 @@ class Stream(layers.HttpStream):
 
     def handle_protocol_error(self, event: Any) -> layer.CommandGenerator[None]:
         """As HttpStream.handle_protocol_error, but ask first whether somebody else has an answer."""
-        if isinstance(event, layers.ResponseProtocolError):
+        if isinstance(event, _events.ResponseProtocolError):
+            if self._is_answered:
+                return
             event.message = self.given_up or event.message
             if self.is_unheard:
                 self.flow.response = None
@@ -114,8 +117,9 @@ class Stream(layers.HttpStream):
 
     def _answer(self, response: http.Response) -> layer.CommandGenerator[None]:
         self.flow.error = None
+        self._is_answered = True
         response.timestamp_start = time.time()
-        yield layers.HttpResponseHeadersHook(self.flow)
+        yield _hooks.HttpResponseHeadersHook(self.flow)
         if (yield from self.check_killed(True)):
             return
         yield from self.send_response()
@@ -123,8 +127,8 @@ class Stream(layers.HttpStream):
         self.server_state = self.state_errored
 
 
-def _no_answer(stream_id: int, message: str) -> layers.ResponseProtocolError:
-    return layers.ResponseProtocolError(stream_id, message, layers.ResponseProtocolError.code)
+def _no_answer(stream_id: int, message: str) -> _events.ResponseProtocolError:
+    return _events.ResponseProtocolError(stream_id, message, _events.ResponseProtocolError.code)
 
 
 def stream_of(flow: http.HTTPFlow) -> Stream | None:

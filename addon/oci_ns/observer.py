@@ -185,7 +185,9 @@ class Observer:
     def _log(self, record: Record, findings: Iterable[Finding]) -> None:
         for finding in findings:
             if finding.is_news and (finding.kind is not Kind.UNRESOLVED or self._is_new(finding, record)):
-                logger.warning("%s: %s", printable(record.image), printable(str(finding)))
+                text = str(finding)
+                whose = f" [{record.endpoint}]" if record.endpoint and record.endpoint not in text else ""
+                logger.warning("%s: %s%s", printable(record.image), printable(text), printable(whose))
 
     async def _tick(self) -> None:
         while True:

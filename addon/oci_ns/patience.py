@@ -31,10 +31,11 @@ class _Waiting:
 
 
 class Patience:
-    """Belongs to one event loop. `limit` is in seconds, 0 for ever; `now` is a clock in seconds that never goes back."""
+    """Belongs to one event loop. `now` is a clock in seconds that never goes back."""
 
-    def __init__(self, limit: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.limit = 0
+        """In seconds; 0 is for ever."""
         self._now = now
         self._waiting: WeakKeyDictionary[http.HTTPFlow, _Waiting] = WeakKeyDictionary()
         self._given_up: WeakKeyDictionary[http.HTTPFlow, None] = WeakKeyDictionary()
@@ -42,7 +43,10 @@ class Patience:
 
     def begin(self, flow: http.HTTPFlow) -> None:
         """The request is about to leave."""
-        self._waiting[flow] = _Waiting((), self._now())
+        if self.limit:
+            self._waiting[flow] = _Waiting((), self._now())
+            if self._looking is None:
+                self._looking = asyncio.get_running_loop().create_task(self._look())
 
     def end(self, flow: http.HTTPFlow) -> None:
         """The request has its answer, or will have none."""
@@ -52,11 +56,6 @@ class Patience:
         """Whether it failed because nobody wanted to wait any longer."""
         return flow in self._given_up
 
-    def start(self) -> None:
-        """Look from now on."""
-        self.close()
-        self._looking = asyncio.get_running_loop().create_task(self._look())
-
     def close(self) -> None:
         """Look no more."""
         if self._looking is not None:
@@ -64,13 +63,11 @@ class Patience:
             self._looking = None
 
     async def _look(self) -> None:
-        while True:
-            limit = self._limit()
-            await asyncio.sleep(min(1.0, limit / _LOOKS) if limit else 1.0)
-            if not limit:
-                continue
+        while self._waiting:
+            await asyncio.sleep(min(1.0, self.limit / _LOOKS))
             for flow in list(self._waiting):
-                self._look_at(flow, limit)
+                self._look_at(flow, self.limit)
+        self._looking = None
 
     def _look_at(self, flow: http.HTTPFlow, limit: int) -> None:
         waiting, stream, handler = self._waiting.get(flow), stream_of(flow), _handler_of(flow)
