@@ -159,8 +159,9 @@ class Forwarding:
         _log_rejections(decided.decision, rejections)
         apply(flow, sent, origin.addressed)
         noted = decided.noted(sent, lambda: flow.request.url)
-        if is_heard(logging.INFO):
-            logger.info("%s", noted.line)
+        level = logging.WARNING if sent.error is not None and sent.error.status >= 500 else logging.INFO
+        if is_heard(level):
+            logger.log(level, "%s", noted.line)
         record = noted.record
         if rejections:
             record = replace(record, passed_over=tuple(map(str, rejections)))

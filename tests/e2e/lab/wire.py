@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+NAMESPACE = "quay.io"
+"""The one that is served."""
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+
+def digest_of(content: bytes) -> str:
+    """Its digest as the distribution-spec has it."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 BLOB = bytes(range(256)) * 400
-DIGEST = f"sha256:{hashlib.sha256(BLOB).hexdigest()}"
 HALF = BLOB[: len(BLOB) // 2]
+DIGEST = digest_of(BLOB)
+CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["%s"]}}' % DIGEST.encode()
+_CONFIG = {
+    "mediaType": "application/vnd.oci.image.config.v1+json",
+    "digest": digest_of(CONFIG),
+    "size": len(CONFIG),
+}
+_LAYER = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": DIGEST, "size": len(BLOB)}
+MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": _CONFIG, "layers": [_LAYER]}).encode()
 
 _SECONDS_MAX = 60
 _NOW = struct.pack("ii", 1, 0)
@@ -123,25 +142,44 @@ def wire(play: Play) -> Iterator[Wire]:
         accepting.join()
 
 
+def head(status: bytes, *fields: bytes, version: bytes = b"1.1") -> bytes:
+    """A status line and header fields, as a registry proxy that served NAMESPACE sends them."""
+    lines = [b"HTTP/%s %s" % (version, status), b"OCI-Namespace: %s" % NAMESPACE.encode(), *fields]
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def length(content: bytes) -> bytes:
+    """The Content-Length of the content."""
+    return b"Content-Length: %d" % len(content)
+
+
+def chunk(content: bytes) -> bytes:
+    """The content as one chunk of a body."""
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
 def answer(talk: Talk, body: bytes, *fields: bytes, status: bytes = b"200 OK", version: bytes = b"1.1") -> None:
     """Answer as a registry does, and keep the connection."""
     content = b"" if talk.method == "HEAD" else body
-    length = b"Content-Length: %d" % len(body)
-    talk.say(b"HTTP/%s %s\r\n" % (version, status), b"\r\n".join([length, *fields]), b"\r\n\r\n", content)
+    talk.say(head(status, length(body), *fields, version=version), content)
     talk.keep = True
 
 
 def healthy(talk: Talk) -> None:
-    """Answer any request for BLOB, and any for a manifest."""
-    answer(talk, BLOB)
+    """Answer as a registry that has one image of one layer, BLOB, under any name."""
+    if digest_of(CONFIG) in talk.target:
+        answer(talk, CONFIG)
+    elif "/blobs/" in talk.target:
+        answer(talk, BLOB, b"Content-Type: application/octet-stream")
+    else:
+        answer(talk, MANIFEST, b"Content-Type: %s" % MANIFEST_TYPE.encode())
 
 
-def failing(fault: Play, *, method: str = "GET") -> Play:
-    """As `healthy`, but what is asked for by this method below a repository fails."""
+def failing(fault: Play, *, method: str = "GET", manifests: bool = True) -> Play:
+    """As `healthy`, but the layer fails, and `manifests` do, where they are asked for by this method."""
 
     def play(talk: Talk) -> None:
-        path = talk.target.partition("?")[0]
-        if talk.method == method and path not in ("/v2", "/v2/"):
+        if talk.method == method and (DIGEST in talk.target or (manifests and "/manifests/" in talk.target)):
             fault(talk)
         else:
             healthy(talk)
