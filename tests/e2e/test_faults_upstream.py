@@ -47,7 +47,10 @@ OPTIONS = {
     "ns_upstream_timeout": str(SECONDS),
     "ns_response_timeout": str(SECONDS),
     "ns_verify_blobs": "true",
-    "flow_detail": "0",
+}
+RUNNERS: dict[str, tuple[type[Mitmdump], dict[str, str]]] = {
+    "mitmdump": (Mitmdump, {"flow_detail": "0"}),
+    "serve": (Serve, {}),
 }
 OK = b"200 OK"
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -170,7 +173,7 @@ class World:
 
     def told(self, mark: int, authority: str) -> list[str]:
         """What the log says about a server, but for what it says of every request, and of the pull as a whole."""
-        usual = re.compile(r" -> http|server (dis)?connect |\] pull | GET http")
+        usual = re.compile(r" -> http|server (dis)?connect |\] pull ")
         log = self.runner.log()[mark:]
         return [line for line in log.splitlines() if authority in line and not usual.search(line)]
 
@@ -179,7 +182,7 @@ def name_of(kind: str, fault: str) -> str:
     return f"{kind}{list(FAULTS | UNUSUAL).index(fault)}"
 
 
-@pytest.fixture(scope="module", params=[Mitmdump, Serve], ids=["mitmdump", "serve"])
+@pytest.fixture(scope="module", params=RUNNERS)
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, network: PrivateNetwork
 ) -> Iterator[World]:
@@ -217,7 +220,8 @@ def world(
             registry(name_of("manifests", name), manifests[name].authority, good.authority)
         conf = directory / "registries.conf"
         conf.write_text("".join(text))
-        runner = stack.enter_context(request.param(directory, conf=conf, options=OPTIONS))
+        program, options = RUNNERS[request.param]
+        runner = stack.enter_context(program(directory, conf=conf, options=OPTIONS | options))
         yield World(runner, alone, blobs, manifests)
 
 

@@ -15,6 +15,7 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "accounting",
     "commands",
     "completion",
+    "connection_ends",
     "flow_file",
     "http1_answers",
     "http_stream",
