@@ -34,4 +34,4 @@ def closing(handle: _Handle) -> _Handle:
 def install() -> None:
     """Have all connections from now on end so."""
     if not hasattr(ConnectionHandler.handle_connection, "__wrapped__"):
-        ConnectionHandler.handle_connection = closing(ConnectionHandler.handle_connection)  # type: ignore[method-assign]
+        ConnectionHandler.handle_connection = closing(ConnectionHandler.handle_connection)  # type: ignore[method-assign, assignment]

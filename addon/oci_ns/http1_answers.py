@@ -56,6 +56,16 @@ class Client(_http1.Http1Client):
             self.buf = type(self.buf)()
             self.state = self.done
 
+    def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Read the body of the answer; what comes behind it while the request is still under way is no part of it."""
+        return self._after_the_answer(event) if self.response_done else super().read_body(event)
+
+    def _after_the_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
+        # mitmproxy would hang up on the client, which then might never see the answer.
+        self.buf = type(self.buf)()
+        if isinstance(event, events.ConnectionClosed):
+            yield commands.CloseConnection(self.conn)
+
 
 def _is_interim(command: commands.Command) -> bool:
     if not isinstance(command, _base.ReceiveHttp) or not isinstance(command.event, _events.ResponseHeaders):

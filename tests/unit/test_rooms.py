@@ -17,6 +17,7 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "completion",
     "connection_ends",
     "flow_file",
+    "flow_recording",
     "http1_answers",
     "http_stream",
     "no_answer",
