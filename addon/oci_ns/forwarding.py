@@ -259,7 +259,8 @@ class Forwarding:
             flow.response = error_response(told, origin.method)
             logger.warning("%s", printable(told.message))
             return
-        rejections = (failed, *selected.rejections)
+        served_after_all = selected.decision.endpoint == failed.decision.endpoint
+        rejections = selected.rejections if served_after_all else (failed, *selected.rejections)
         _log_rejections(carried.decision, rejections)
         self._turned_out(flow, selected.sent.place, rejections, None)
         if selected.answer is not None:
