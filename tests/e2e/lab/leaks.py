@@ -13,7 +13,7 @@ def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def assert_nothing_is_kept(pid: int, act: Callable[[], object], *, growth_max_kib: int = 8 * 1024) -> None:
+def assert_nothing_is_kept(pid: int, act: Callable[[], object], *, growth_max_kib: int = 24 * 1024) -> None:
     """Do it twice, and assert that the second time left no more open files and about as much memory as the first."""
     before = open_files(pid)
     act()
