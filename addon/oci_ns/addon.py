@@ -15,7 +15,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import options, views
+from oci_ns import connection_ends, flow_recording, http1_answers, http_stream, options, views
 from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
@@ -28,6 +28,7 @@ from oci_ns.hook_table import HookTable
 from oci_ns.index import RouteIndex
 from oci_ns.legacy_events import spare_legacy_events
 from oci_ns.network import network_of, tls_settings
+from oci_ns.patience import Patience
 from oci_ns.printable import printable
 from oci_ns.problems import ConfigurationError
 from oci_ns.reload import Reloader
@@ -87,7 +88,7 @@ class NsInject:
         self.table = RouteTable()
         if carrier is None:
             carrier = HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index)))
-        self.forwarding = Forwarding(Selection(carrier))
+        self.forwarding = Forwarding(Selection(carrier), Patience())
         self.forwarding.trusts_alone = self._trusts_alone
         self._last = LastWord(self)
         self._running = False
@@ -100,6 +101,10 @@ class NsInject:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
         options.declare(loader)
         views.register()
+        http_stream.install()
+        http1_answers.install()
+        connection_ends.install()
+        flow_recording.install()
         defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
         unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
@@ -131,6 +136,7 @@ class NsInject:
             if options.TIME_OPTIONS & set(updated):
                 options.check_times({name: getattr(ctx.options, name) for name in options.TIME_OPTIONS})
                 self.forwarding.selection.memory.ttl = ctx.options.ns_remember
+                self.forwarding.patience.limit = ctx.options.ns_upstream_timeout
         except (ConfigurationError, ValueError) as error:
             if self._running:
                 raise exceptions.OptionsError(str(error)) from error
@@ -192,6 +198,10 @@ class NsInject:
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """See the whole answer."""
         return self.forwarding.response(flow)
+
+    def ns_unanswered(self, flow: http.HTTPFlow) -> Coroutine[None, None, None]:
+        """Have another endpoint answer, or say why there is no answer."""
+        return self.forwarding.unanswered(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """See that there is no answer."""

@@ -33,6 +33,7 @@ class Settings:
     ns_certs_d: str = ""
     ns_connect_timeout: str = "5"
     ns_response_timeout: str = "30"
+    ns_upstream_timeout: str = "60"
     ns_remember: str = "60"
     ns_hook_table: str = "true"
     ns_verify_blobs: str = "false"

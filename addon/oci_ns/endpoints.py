@@ -83,6 +83,10 @@ class Endpoints:
         """The endpoint did not answer a request that somebody else carried to it: a look is due."""
         self._health.doubt(_address(decision))
 
+    def failed(self, decision: Decision, reason: str, took: float) -> None:
+        """The endpoint is there but gives no answer, which it took `took` seconds to find out."""
+        self._health.failed(_address(decision), reason, took)
+
     async def reach(self, decision: Decision, question: Question) -> Decision:
         """Connect to the endpoint, unless it was there just now; the decision as it can be carried out.
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 
 from mitmproxy import http
@@ -23,7 +24,9 @@ from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
 from oci_ns.flows import apply, for_the_client, is_decided
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
+from oci_ns.no_answer import is_stale, reason_of
 from oci_ns.options import Blobs
+from oci_ns.patience import Patience
 from oci_ns.printable import printable
 from oci_ns.pull_access import PullAccess
 from oci_ns.record import Record
@@ -43,8 +46,9 @@ _HTTP_1 = frozenset({b"HTTP/1.0", b"HTTP/1.1"})
 class Forwarding:
     """What happens to flows between the client's request and the answer it gets."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, patience: Patience) -> None:
         self.selection = selection
+        self.patience = patience
         self.credentials = selection.endpoints.credentials
         self.blobs = Blobs.STREAM
         self.trusts_alone: Callable[[Decision], bool] = lambda _: False
@@ -156,8 +160,9 @@ class Forwarding:
         _log_rejections(decided.decision, rejections)
         apply(flow, sent, origin.addressed)
         noted = decided.noted(sent, lambda: flow.request.url)
-        if is_heard(logging.INFO):
-            logger.info("%s", noted.line)
+        level = logging.WARNING if sent.error is not None and sent.error.status >= 500 else logging.INFO
+        if is_heard(level):
+            logger.log(level, "%s", noted.line)
         record = noted.record
         if rejections:
             record = replace(record, passed_over=tuple(map(str, rejections)))
@@ -171,11 +176,14 @@ class Forwarding:
         carried = self._under_way.carried(flow)
         if carried is not None and carried.authorization is not None and flow.response is None:
             flow.request.headers["Authorization"] = carried.authorization.decode("latin-1")
+        if carried is not None and carried.decision.pull and flow.response is None:
+            self.patience.begin(flow)
 
     def close(self) -> None:
         """Take back what is on its way: at the end, mitmproxy saves the flows that have no answer yet, too."""
         for flow, carried in self._under_way.all_carried():
             _hide(flow, carried)
+        self.patience.close()
         self.selection.endpoints.close()
 
     def response_head(self, flow: http.HTTPFlow) -> None:
@@ -196,6 +204,7 @@ class Forwarding:
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
         carried = self._under_way.taken(flow)
+        self.patience.end(flow)
         response = flow.response
         if carried is None or not carried.decision.pull or response is None or carried.origin.has_body:
             return None
@@ -228,19 +237,63 @@ class Forwarding:
 
     async def _ask_others(self, flow: http.HTTPFlow, carried: Carried, response: http.Response) -> None:
         failed = rejection_of(carried.chosen, answer_of(response))
+        await self._answer_otherwise(
+            flow, carried, failed, self.selection.after(carried.decision, failed, carried.origin.outgoing)
+        )
+
+    async def _answer_otherwise(
+        self,
+        flow: http.HTTPFlow,
+        carried: Carried,
+        failed: Rejection,
+        selecting: Awaitable[Selected],
+        *,
+        status: int | None = None,
+    ) -> None:
+        """Have another endpoint serve the request; where none does, tell the client why, with this status."""
         origin = carried.origin
         try:
-            selected = await self.selection.after(carried.decision, failed, origin.outgoing)
+            selected = await selecting
         except NoEndpointError as error:
-            self._turned_out(flow, "", error.rejections, error.spec_error)
-            flow.response = error_response(error.spec_error, origin.method)
-            logger.warning("%s", printable(error.spec_error.message))
+            told = error.spec_error if status is None else replace(error.spec_error, status=status)
+            self._turned_out(flow, "", error.rejections, told)
+            flow.response = error_response(told, origin.method)
+            logger.warning("%s", printable(told.message))
             return
-        rejections = (failed, *selected.rejections)
+        served_after_all = selected.decision.endpoint == failed.decision.endpoint
+        rejections = selected.rejections if served_after_all else (failed, *selected.rejections)
         _log_rejections(carried.decision, rejections)
         self._turned_out(flow, selected.sent.place, rejections, None)
         if selected.answer is not None:
             _answer(flow, selected.sent, origin, selected.answer)
+        else:
+            # The bytes of a blob are not for here: the client gets them when it asks again.
+            flow.response = redirect(origin.target)
+
+    async def unanswered(self, flow: http.HTTPFlow) -> None:
+        """No answer came, and the client does not know it yet: the next endpoints are asked."""
+        carried, error = self._under_way.taken(flow), flow.error
+        if carried is None or error is None:
+            return
+        self.patience.end(flow)
+        _hide(flow, carried)
+        took = time.time() - flow.request.timestamp_start
+        failed = Rejection(carried.chosen, reason_of(error.msg))
+        status = 504 if self.patience.has_given_up(flow) else None
+        selecting = self._select_after(carried, failed, took, stale=is_stale(flow))
+        await self._answer_otherwise(flow, carried, failed, selecting, status=status)
+
+    async def _select_after(self, carried: Carried, failed: Rejection, took: float, *, stale: bool) -> Selected:
+        decision, outgoing = carried.decision, carried.origin.outgoing
+        whole = decision.operation is not Operation.BLOB
+        if not decision.pull or carried.origin.has_body:
+            raise NoEndpointError(decision, [failed])
+        if stale:
+            try:
+                return await self.selection.again(decision, carried.chosen, outgoing, whole=whole)
+            except NoEndpointError as error:
+                (failed,) = error.rejections
+        return await self.selection.after(decision, failed, outgoing, whole=whole, took=took)
 
     def _turned_out(
         self, flow: http.HTTPFlow, endpoint: str, passed_over: Iterable[Rejection], error: SpecError | None
@@ -256,6 +309,7 @@ class Forwarding:
     def failed(self, flow: http.HTTPFlow) -> None:
         """An endpoint that did not answer is looked at before the next request goes there."""
         carried = self._under_way.taken(flow)
+        self.patience.end(flow)
         if carried is not None:
             _hide(flow, carried)
             if carried.decision.pull:

@@ -114,17 +114,32 @@ class Selection:
                 self.memory.forget(decision)
         return await self._first(decision, (decision, *decision.alternatives), question, whole)
 
-    async def after(self, decision: Decision, failed: Rejection, question: Question) -> Selected:
-        """Find another endpoint than the one that turned out to fail. Raises NoEndpointError, all endpoints in it."""
+    async def after(
+        self, decision: Decision, failed: Rejection, question: Question, *, whole: bool = True, took: float = 0.0
+    ) -> Selected:
+        """Find another endpoint than the one that turned out to fail. Raises NoEndpointError, all endpoints in it.
+
+        `whole` as for `select`; `took` is how many seconds it took to find out that it gives no answer.
+        """
         self.memory.forget(decision)
+        self.endpoints.doubt(failed.decision)
         candidates = [decision, *decision.alternatives]
         others = [each for each in candidates if each.endpoint != failed.decision.endpoint]
+        if others and failed.status is None:
+            self.endpoints.failed(failed.decision, failed.reason, took)
         try:
-            return await self._first(decision, others, question, whole=True)
+            return await self._first(decision, others, question, whole)
         except NoEndpointError as error:
             order = [each.endpoint for each in candidates]
             rejections = sorted((failed, *error.rejections), key=lambda each: order.index(each.decision.endpoint))
             raise NoEndpointError(decision, rejections) from None
+
+    async def again(self, decision: Decision, chosen: Decision, question: Question, *, whole: bool) -> Selected:
+        """Ask the same endpoint once more. Raises NoEndpointError with that one in it."""
+        outcome = await self._ask(chosen, question, whole)
+        if isinstance(outcome, Rejection):
+            raise NoEndpointError(decision, [outcome])
+        return outcome
 
     def answered(self, decision: Decision, chosen: Decision, status: int) -> None:
         """The endpoint of `chosen` has answered a request that somebody else carried to it."""

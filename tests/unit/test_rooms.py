@@ -15,9 +15,15 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "accounting",
     "commands",
     "completion",
+    "connection_ends",
     "flow_file",
+    "flow_recording",
+    "http1_answers",
+    "http_stream",
+    "no_answer",
     "observed",
     "observer",
+    "patience",
     "under_way",
     "upstream_tls",
     "views",
@@ -42,6 +48,7 @@ KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", 
 }
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
+    "http1_answers": {"h11"},
     "metrics": {"prometheus_client"},
     "gathered_metrics": {"prometheus_client"},
     "metrics_directory": {"prometheus_client"},
