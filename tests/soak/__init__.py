@@ -1,4 +1,4 @@
-"""What many hours do to it, in minutes: `python -m tests.soak` loads one ns-inject with all that clients and servers do.
+"""What hours do to it, in minutes: `python -m tests.soak` loads one ns-inject with all that clients and servers do.
 
 Start reading at `soak` (what runs beside what) and `verdict` (what has to hold at the end).
 """

@@ -1,7 +1,7 @@
 """A script for mitmproxy: writes once a second how much ns-inject has in its tables, for somebody outside to read.
 
-Into the directory `$SOAK_INSIDE`, a file per process. Once there is a file `quiesce` in it, garbage is collected first, so
-that what is left is left for good.
+Into the directory `$SOAK_INSIDE`, a file per process. Once there is a file `quiesce` in it, garbage is collected first,
+so that what is left is left for good.
 """
 
 from __future__ import annotations

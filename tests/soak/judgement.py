@@ -1,9 +1,10 @@
 """Knows which failures are explained by what the soak itself did at the time. Everything else fails it.
 
 Explained is, and nothing more:
-- what overlaps a moment at which *all* endpoints of the request were down, each until ns-inject has to have looked again;
-- a blob that a client saw break off while an endpoint went down: the head and a part of it were at the client by then, and
-  no other endpoint can take that back.
+- what overlaps a moment at which *all* endpoints of the request were down, each until ns-inject has to have looked
+  again;
+- a blob that a client saw break off while an endpoint went down: the head and a part of it were at the client by then,
+  and no other endpoint can take that back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The probe: asks for `/v2/` ten times a second, as a process of its own, and writes down how long each answer took.
 
-`python -m tests.soak.ping PORT FILE`; a JSON array per line: begin and end of `time.monotonic`, status (0: none), whether
-ns-inject itself refused, what was wrong.
+`python -m tests.soak.ping PORT FILE`; a JSON array per line: begin and end of `time.monotonic`, status (0: none),
+whether ns-inject itself refused, what was wrong.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from .talk import ERRORS, is_refusal
 

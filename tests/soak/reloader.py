@@ -10,10 +10,11 @@ from typing import Final
 
 from .actor import Actor
 from .ledger import Ledger
-from .whole_clients import PUSH_REGISTRY, REGISTRY
+from .whole_clients import REGISTRY
 
 LIGHT_REGISTRY: Final = "registry.example.com"
 """The registry of the light clients, whose requests are counted."""
+PUSH_REGISTRY: Final = "ghcr.io"
 NAMESPACES: Final = (LIGHT_REGISTRY, REGISTRY)
 
 _BROKEN: Final = (

@@ -1,4 +1,4 @@
-"""Knows how a soak is told: a table of the actors, figures, checks, and each unexplained failure with the log around it."""
+"""Knows how a soak is told: a table of the actors, figures, checks, and each failure that has no explanation."""
 
 from __future__ import annotations
 
@@ -41,27 +41,25 @@ def markdown(outcome: Outcome, checks: list[Check]) -> str:
 def _figures(told: dict[str, Any]) -> list[str]:
     ping, held = told["ping ms"], told["held"]
     lines = [
-        f"- {told['seconds']:.0f} s with {told['runner']}; {told['requests']:,} requests answered, "
-        f"{told['requests/s']:.0f} a second; {told['bytes'] / 1e9:.2f} GB at the clients",
+        f"- {told['seconds']:.0f} s with {told['runner']}",
+        f"- {told['requests']:,} requests answered, {told['requests/s']:.0f} a second",
+        f"- {told['bytes'] / 1e9:.2f} GB at the clients",
         f"- ping ten times a second: p50 {ping['p50']:.1f} ms, p99 {ping['p99']:.1f} ms, longest {ping['max']:.0f} ms",
         f"- endpoints down: {told['windows']} times",
     ]
     for name, row in held.items():
         quarters = ", ".join(f"{value:.1f}" if name == "mib" else f"{value:.0f}" for value in row["quarters"])
         what = "resident MiB" if name == "mib" else name
-        lines.append(
-            f"- {what}: idle {row['idle']:.0f}; quarters {quarters}; most {row['most']:.0f}; at the end {row['after']:.0f}"
-        )
+        rest = f"most {row['most']:.0f}; at the end {row['after']:.0f}"
+        lines.append(f"- {what}: idle {row['idle']:.0f}; quarters {quarters}; {rest}")
     return lines
 
 
 def _told(failure: Failure, outcome: Outcome) -> list[str]:
     when = datetime.datetime.fromtimestamp(failure.wall)
     took = failure.end - failure.begin
-    lines = [
-        f"UNEXPLAINED {when:%H:%M:%S.%f} {failure.actor}: {failure.what} (after {took:.3f} s)",
-        f"    {failure.detail}",
-    ]
+    lines = [f"UNEXPLAINED {when:%H:%M:%S.%f} {failure.actor}: {failure.what} (after {took:.3f} s)"]
+    lines.append(f"    {failure.detail}")
     for window in outcome.windows.all():
         if window.begin <= failure.end + _AROUND and window.felt >= failure.begin - _AROUND:
             begin, end = window.begin - failure.end, window.end - failure.end

@@ -11,12 +11,8 @@ from lab.serve import ENV, Serve
 
 from .reloader import LIGHT_REGISTRY
 from .settings import Settings
-from .whole_clients import PUSH_REGISTRY
 
 INSIDE: Final = Path(__file__).with_name("inside.py")
-MODES: Final = ("regular", f"reverse:https://{LIGHT_REGISTRY}", f"reverse:https://{PUSH_REGISTRY}")
-"""For whole clients, light ones, and those that push."""
-
 _SETTINGS: Final = {"flow_detail": "0", "termlog_verbosity": "warn"}
 
 
@@ -32,12 +28,16 @@ class _Serve(Serve):
         return Mitmdump._is_ready(self) and len(self.processes()) >= (self.workers if self.workers > 1 else 0)
 
 
-def runner(settings: Settings, directory: Path, conf: Path, metrics: int, inside: Path) -> Mitmdump:
-    """The ns-inject of the soak, not started yet. It serves its metrics at the port `metrics`."""
+def runner(settings: Settings, directory: Path, conf: Path, push: str, metrics: int, inside: Path) -> Mitmdump:
+    """The ns-inject of the soak, not started yet. It serves its metrics at the port `metrics`.
+
+    Its ports are for whole clients, for light ones, and for those that push to the registry `push`.
+    """
+    modes = ("regular", f"reverse:https://{LIGHT_REGISTRY}", f"reverse:http://{push}")
     options = {"ns_metrics": f"127.0.0.1:{metrics}"}
     env = {**ENV, "SOAK_INSIDE": str(inside)}
     if settings.runner == "serve":
         return _Serve(
-            directory, workers=settings.workers, conf=conf, modes=MODES, options=options, scripts=[INSIDE], env=env
+            directory, workers=settings.workers, conf=conf, modes=modes, options=options, scripts=[INSIDE], env=env
         )
-    return _Mitmdump(directory, conf=conf, modes=MODES, options=options, scripts=[ADDON, INSIDE], env=env)
+    return _Mitmdump(directory, conf=conf, modes=modes, options=options, scripts=[ADDON, INSIDE], env=env)

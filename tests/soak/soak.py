@@ -142,7 +142,7 @@ def _world(settings: Settings, directory: Path, stack: ExitStack) -> _World:
     inside = directory / "inside"
     inside.mkdir()
     metrics = free_port()
-    proxy = stack.enter_context(runner(settings, directory / "proxy", conf, metrics, inside))
+    proxy = stack.enter_context(runner(settings, directory / "proxy", conf, registry.authority, metrics, inside))
     return _World(settings, directory, content, (first, second), registry, conf, proxy, metrics, inside, Ledger())
 
 
@@ -168,7 +168,7 @@ def _actors(world: _World, stack: ExitStack) -> list[Actor]:
         Puller("podman", ledger, seed, images, podman_pull(podman)),
         Puller("dockerd", ledger, seed, images, dockerd_pull(dockerd)),
         Puller("containerd", ledger, seed, images, containerd_pull(containerd)),
-        Pusher("skopeo push", ledger, seed, content.apps, Skopeo(clients, surroundings), world.registry),
+        Pusher("skopeo push", ledger, seed, content.apps, Skopeo(clients), world.registry, push_port),
         Uploader("uploader", ledger, seed, push_port, world.registry),
         Abandoner("abandoner", ledger, seed, push_port, world.registry),
         Reloader(

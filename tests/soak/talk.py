@@ -1,4 +1,4 @@
-"""Knows how the soak's own light client talks HTTP: it keeps connections, hashes what comes, and notes what does not."""
+"""Knows how the soak's own light client talks HTTP: it keeps connections, hashes what comes, notes what does not."""
 
 from __future__ import annotations
 
@@ -121,17 +121,16 @@ class Client:
             # What is no blob is kept by ns-inject until it is whole.
             self.failed(what, begin, detail, cut=is_blob and received > 0)
         else:
-            said = response.headers.get("Content-Length")
-            if method == "HEAD":
-                is_right = said == str(thing.size)
-                found = f"a length of {said} and not {thing.size}"
-            else:
-                is_right = f"sha256:{digest.hexdigest()}" == thing.digest
-                found = f"{received} bytes, sha256:{digest.hexdigest()}, and not {thing.size}, {thing.digest}"
-            if is_right:
-                self._ledger.did(self.actor, received)
-            else:
-                self._ledger.got_wrong(self.actor, f"{what}: {found}")
+            said = response.headers.get("Content-Length", "")
+            self._judge(thing, what, said if method == "HEAD" else digest.hexdigest(), received)
+
+    def _judge(self, thing: Thing, what: str, found: str, received: int) -> None:
+        """Note an answer, `found` being the digest of its body, or its length where a HEAD has none."""
+        if found in (thing.digest.partition(":")[2], str(thing.size)):
+            self._ledger.did(self.actor, received)
+        else:
+            words = f"{what}: {found} of {received} bytes, and not {thing.digest} of {thing.size}"
+            self._ledger.got_wrong(self.actor, words)
 
     def failed(self, what: str, begin: float, detail: str, *, cut: bool = False) -> None:
         """Note a failure, which ends the connection."""

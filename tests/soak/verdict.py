@@ -84,7 +84,8 @@ def _metrics(outcome: Outcome) -> list[Check]:
     refused = ledger.total("refused") + sum(ping.refused for ping in outcome.pings)
     sent, maybe = ledger.total("light") + len(outcome.pings) - refused, ledger.total("maybe")
     decided, answered = last.total(decisions), last.total("ns_inject_responses_total")
-    complete, pulled = last.total("ns_inject_pulls_total", result="complete"), ledger.total("pulls")
+    pulls, pulled = last.total("ns_inject_pulls_total"), ledger.total("pulls")
+    complete = last.total("ns_inject_pulls_total", result="complete")
     good, bad = (last.total("ns_inject_reloads_total", result=each) for each in ("ok", "failed"))
     longest = max(each.seconds for each in outcome.scrapes)
     return [
@@ -99,6 +100,10 @@ def _metrics(outcome: Outcome) -> list[Check]:
             f"{counted:,} decisions, {sent:,} requests (and {maybe:,} that may not have arrived)",
         ),
         Check("every decision has its answer", decided == answered, f"{decided:,} and {answered:,}"),
-        Check("the metrics count what was pulled", complete >= pulled, f"{complete:,}, {pulled:,} by whole clients"),
+        Check(
+            "the metrics count what was pulled",
+            pulls >= pulled,
+            f"{pulls:,} pulls, {complete:,} of them complete; {pulled:,} by whole clients",
+        ),
         Check("configurations were loaded, and refused", good > 1 and bad > 0, f"{good} and {bad}"),
     ]

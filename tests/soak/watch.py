@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import statistics
@@ -82,7 +83,7 @@ class Watch:
         """The median of one field of `Held` in each quarter of the time."""
         values = [float(getattr(each, name)) for _, each in self.samples]
         edges = [len(values) * number // 4 for number in range(5)]
-        return [statistics.median(values[a:b] or [0.0]) for a, b in zip(edges, edges[1:], strict=False)]
+        return [statistics.median(values[a:b] or [0.0]) for a, b in itertools.pairwise(edges)]
 
     def most(self, name: str) -> float:
         """The greatest value of one field."""

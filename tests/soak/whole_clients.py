@@ -1,4 +1,4 @@
-"""The actors that are real clients: dockerd, podman, containerd and skopeo pull whole images, and skopeo pushes them."""
+"""The actors that are real clients: dockerd, podman, containerd and skopeo pull images, and skopeo pushes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .ledger import Failure, Ledger
 from .pushers import forget_repository
 
 REGISTRY: Final = "quay.io"
-PUSH_REGISTRY: Final = "ghcr.io"
 
 _CUT: Final = re.compile(r"unexpected EOF|connection reset by peer|stream error|short read|httpReadSeeker: failed open")
 
@@ -104,20 +103,21 @@ class Pusher(Actor):
     pause = 0.2
 
     def __init__(
-        self, name: str, ledger: Ledger, seed: int, images: list[Image], skopeo: Skopeo, registry: Registry
+        self, name: str, ledger: Ledger, seed: int, images: list[Image], skopeo: Skopeo, registry: Registry, port: int
     ) -> None:
         super().__init__(name, ledger, seed)
         self._images = images
         self._skopeo = skopeo
         self._registry = registry
+        self._port = port
 
     def once(self) -> None:
         """One image."""
         image, begin = self.chance.choice(self._images), time.monotonic()
         repository = f"soak/pushed-{self.chance.randrange(4)}"
-        target = f"docker://{PUSH_REGISTRY}/{repository}:{image.tag}"
+        target = f"docker://127.0.0.1:{self._port}/{repository}:{image.tag}"
         try:
-            self._skopeo.copy(f"oci:{image.layout}", target)
+            self._skopeo.copy(f"oci:{image.layout}", target, tls_verify=False)
         except AssertionError as error:
             said = str(error)[-2000:]
             failure = Failure(self.name, f"push {target}", begin, time.monotonic(), said, restartable=False)
