@@ -34,6 +34,7 @@ from oci_ns.reload import Reloader
 from oci_ns.reload_triggers import watch
 from oci_ns.routes import RouteTable
 from oci_ns.selection import Selection
+from oci_ns.unanswered import Unanswered, install
 from oci_ns.upstream_tls import amend, refusal
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class NsInject:
             spare_legacy_events(table)
         if self._last not in ctx.master.addons:
             ctx.master.addons.add(self._last)
+        install()
         self._end_watch()
         self._end_watch = watch(self._reloader)
 
@@ -192,6 +194,10 @@ class NsInject:
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """See the whole answer."""
         return self.forwarding.response(flow)
+
+    async def ns_unanswered(self, unanswered: Unanswered) -> None:
+        """See that there is no answer, while the client does not know that yet."""
+        await self.forwarding.unanswered(unanswered)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """See that there is no answer."""

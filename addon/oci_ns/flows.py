@@ -49,6 +49,17 @@ def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, in
     request.path = decision.target
 
 
+def take_back(flow: http.HTTPFlow, origin: Origin) -> None:
+    """Make the request again what it was when the client sent it."""
+    request = flow.request
+    request.headers.fields = origin.fields
+    request.scheme, host, request.data.port = origin.addressed
+    # The host's setter writes Host and :authority, in which the port is told where the scheme does not imply it.
+    request.host = host
+    request.data.host, request.data.port = origin.destination
+    request.path = origin.target
+
+
 def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision, origin: Origin) -> None:
     """Make the endpoint's response one of the host that the client addressed."""
     headers = response.headers

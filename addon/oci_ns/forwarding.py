@@ -20,7 +20,7 @@ from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
 from oci_ns.exchanges import Origin, answer_of, error_response, origin_of, redirect, response_of
 from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
-from oci_ns.flows import apply, for_the_client, is_decided
+from oci_ns.flows import apply, for_the_client, is_decided, take_back
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard, printable
 from oci_ns.options import Blobs
@@ -30,6 +30,7 @@ from oci_ns.routes import RouteTable
 from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over, rejection_of
 from oci_ns.spec_error import SpecError
 from oci_ns.token_scope import with_scopes_moved
+from oci_ns.unanswered import Unanswered
 from oci_ns.under_way import Carried, Known, UnderWay
 
 logger = logging.getLogger(__name__)
@@ -251,6 +252,53 @@ class Forwarding:
         over, failure = tuple(map(str, passed_over)), "" if error is None else str(error)
         known.record = replace(known.record, endpoint=endpoint, passed_over=over, error=failure)
         records.write(known.record, flow.metadata)
+
+    async def unanswered(self, unanswered: Unanswered) -> None:
+        """An endpoint ended before its answer was there: another one is asked, once, as if the first had not been."""
+        flow = unanswered.flow
+        carried = self._under_way.carried(flow)
+        if carried is None or carried.is_second or not carried.decision.pull or not carried.decision.alternatives:
+            return
+        self._under_way.taken(flow)
+        _hide(flow, carried)
+        self.selection.failed(carried.decision, carried.chosen)
+        failed, origin = Rejection(carried.chosen, unanswered.message), carried.origin
+        whole = carried.decision.operation is not Operation.BLOB
+        try:
+            selected = await self.selection.after(carried.decision, failed, origin.outgoing, whole=whole)
+            access = self.credentials.access(selected.sent, origin.outgoing)
+            authorization = None
+            if access is not None and selected.answer is None:
+                authorization = await self.credentials.authorization(access)
+        except (NoEndpointError, NotAuthorizedError) as error:
+            rejections = error.rejections if isinstance(error, NoEndpointError) else (failed,)
+            told = error.spec_error if isinstance(error, NoEndpointError) else SpecError(502, "UNAVAILABLE", str(error))
+            self._turned_out(flow, "", rejections, told)
+            logger.warning("%s", printable(told.message))
+            unanswered.response = error_response(told, origin.method)
+            return
+        rejections = (failed, *selected.rejections)
+        _log_rejections(carried.decision, rejections)
+        self._turned_out(flow, selected.sent.place, rejections, None)
+        if selected.answer is not None:
+            _answer(flow, selected.sent, origin, selected.answer)
+            unanswered.response = flow.response
+            return
+        take_back(flow, origin)
+        apply(flow, selected.sent, origin.addressed)
+        self._under_way.carry(
+            flow,
+            replace(
+                carried,
+                chosen=selected.decision,
+                sent=selected.sent,
+                access=access,
+                authorization=authorization,
+                is_second=True,
+            ),
+        )
+        self.leaves(flow)
+        unanswered.again = True
 
     def failed(self, flow: http.HTTPFlow) -> None:
         """An endpoint that did not answer is looked at before the next request goes there."""

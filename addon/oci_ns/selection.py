@@ -114,13 +114,16 @@ class Selection:
                 self.memory.forget(decision)
         return await self._first(decision, (decision, *decision.alternatives), question, whole)
 
-    async def after(self, decision: Decision, failed: Rejection, question: Question) -> Selected:
-        """Find another endpoint than the one that turned out to fail. Raises NoEndpointError, all endpoints in it."""
+    async def after(self, decision: Decision, failed: Rejection, question: Question, *, whole: bool = True) -> Selected:
+        """Find another endpoint than the one that turned out to fail, as `select` does.
+
+        Raises NoEndpointError, all endpoints in it.
+        """
         self.memory.forget(decision)
         candidates = [decision, *decision.alternatives]
         others = [each for each in candidates if each.endpoint != failed.decision.endpoint]
         try:
-            return await self._first(decision, others, question, whole=True)
+            return await self._first(decision, others, question, whole)
         except NoEndpointError as error:
             order = [each.endpoint for each in candidates]
             rejections = sorted((failed, *error.rejections), key=lambda each: order.index(each.decision.endpoint))

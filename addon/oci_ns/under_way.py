@@ -29,6 +29,8 @@ class Carried:
     access: PullAccess | None = None
     authorization: bytes | None = field(default=None, repr=False)
     """The addon's own, which is in the flow only from its last moment before it leaves until the answer's head."""
+    is_second: bool = False
+    """Whether it went to another endpoint before, which left it without an answer."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,10 @@ class UnderWay:
         """How a request is carried; None where it is not."""
         known = self._known.get(flow)
         return known.carried if known is not None else None
+
+    def carry(self, flow: http.HTTPFlow, carried: Carried) -> None:
+        """Note that a request that was decided about is carried in another way now."""
+        self._known[flow].carried = carried
 
     def taken(self, flow: http.HTTPFlow) -> Carried | None:
         """How a request was carried, which is over now."""

@@ -18,6 +18,7 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "flow_file",
     "observed",
     "observer",
+    "unanswered",
     "under_way",
     "upstream_tls",
     "views",
