@@ -2,7 +2,8 @@
 
 By itself mitmproxy answers 502 when an endpoint ends while a request is on its way there, and an addon can only watch.
 With `install`, there is the hook `ns_unanswered` before that, for requests of which the client has seen nothing yet and
-which may be sent twice: GET and HEAD without a body (RFC 9110, section 9.2.2).
+which may be sent twice: GET and HEAD without a body (RFC 9110, section 9.2.2). And what could not be connected to is
+connected to again, for the next request.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def install() -> None:
         return
 
     def handle_protocol_error(stream: Any, event: Any) -> _Commands:
-        if isinstance(event, layers.ResponseProtocolError) and _may_be_sent_again(stream):
+        is_of_endpoint = isinstance(event, layers.ResponseProtocolError)
+        if is_of_endpoint:
+            _forget_failed(stream)
+        if is_of_endpoint and _may_be_sent_again(stream):
             asked = Unanswered(stream.flow, event.message)
             yield NsUnansweredHook(asked)
             if (yield from stream.check_killed(True)):
@@ -58,25 +62,27 @@ def install() -> None:
                 # What had come of an answer.
                 stream.response_body_buf.clear()
                 stream.server_state = stream.state_wait_for_response_headers
-                yield from _respond(stream) if asked.response is not None else _send_again(stream)
+                proceed = _send_again if asked.response is None else _respond
+                yield from proceed(layers, stream)
                 return
         yield from former(stream, event)
 
-    def _send_again(stream: Any) -> _Commands:
-        _forget_failed(stream)
-        if (yield from stream.make_server_connection()):
-            server = stream.context.server
-            head = layers.RequestHeaders(stream.stream_id, stream.flow.request, end_stream=True)
-            yield layers.SendHttp(head, server)
-            yield layers.SendHttp(layers.RequestEndOfMessage(stream.stream_id), server)
-
-    def _respond(stream: Any) -> _Commands:
-        yield layers.HttpResponseHeadersHook(stream.flow)
-        if not (yield from stream.check_killed(True)):
-            yield from stream.send_response()
-
     handle_protocol_error.asks = True  # type: ignore[attr-defined]
     layers.HttpStream.handle_protocol_error = handle_protocol_error
+
+
+def _send_again(layers: Any, stream: Any) -> _Commands:
+    if (yield from stream.make_server_connection()):
+        server = stream.context.server
+        head = layers.RequestHeaders(stream.stream_id, stream.flow.request, end_stream=True)
+        yield layers.SendHttp(head, server)
+        yield layers.SendHttp(layers.RequestEndOfMessage(stream.stream_id), server)
+
+
+def _respond(layers: Any, stream: Any) -> _Commands:
+    yield layers.HttpResponseHeadersHook(stream.flow)
+    if not (yield from stream.check_killed(True)):
+        yield from stream.send_response()
 
 
 def _may_be_sent_again(stream: Any) -> bool:
@@ -90,7 +96,10 @@ def _may_be_sent_again(stream: Any) -> bool:
 
 
 def _forget_failed(stream: Any) -> None:
-    """Have connections made anew that could not be made: as long as a client stays, mitmproxy tries each only once."""
+    """Have connections made anew that could not be made: as long as a client stays, mitmproxy tries each only once.
+
+    The endpoint may be back when this client asks again.
+    """
     parent = stream.context.layers[stream.context.layers.index(stream) - 1]
     for connection in parent.connections:
         if connection.error and not connection.connected:
