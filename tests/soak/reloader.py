@@ -76,10 +76,10 @@ class Reloader(Actor):
             beside.write_text(text)
             beside.replace(self._file)
         else:
-            with self._file.open("w") as file:
-                file.write(text[: len(text) // 2])
-                file.flush()
-                file.write(text[len(text) // 2 :])
+            # Never empty on the way, which would be a configuration, too.
+            with self._file.open("r+") as file:
+                file.write(text)
+                file.truncate()
         if self.chance.random() < 0.3:
             os.kill(self._pid(), signal.SIGHUP)
             self.ledger.counted(self.name, hangups=1)

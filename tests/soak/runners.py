@@ -13,11 +13,11 @@ from .reloader import LIGHT_REGISTRY
 from .settings import Settings
 
 INSIDE: Final = Path(__file__).with_name("inside.py")
-_SETTINGS: Final = {"flow_detail": "0", "termlog_verbosity": "warn"}
+_SETTINGS: Final = {"termlog_verbosity": "warn"}
 
 
 class _Mitmdump(Mitmdump):
-    settings: ClassVar[Mapping[str, str]] = _SETTINGS
+    settings: ClassVar[Mapping[str, str]] = {**_SETTINGS, "flow_detail": "0"}
 
 
 class _Serve(Serve):

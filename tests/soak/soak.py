@@ -73,11 +73,13 @@ class _World:
         return self.directory / "proxy"
 
 
-def soak(settings: Settings, directory: Path, say: Say = lambda _: None) -> Outcome:
-    """Soak. The calling thread moves into the private network."""
+def soak(
+    settings: Settings, directory: Path, say: Say = lambda _: None, *, tripwire: Tripwire | None = None
+) -> Outcome:
+    """Soak. The calling thread moves into the private network, where it may have a tripwire already."""
     enter_private_network()
     with ExitStack() as stack:
-        tripwire = stack.enter_context(Tripwire())
+        tripwire = tripwire or stack.enter_context(Tripwire())
         say("making images")
         world = _world(settings, directory, stack)
         windows = Windows(tuple(mirror.authority for mirror in world.mirrors))

@@ -14,7 +14,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from tests.bench.memory import resident_mib, session
+from lab.process import rss_kib
+from tests.bench.memory import session
 
 _INTERVAL: Final = 1.0
 
@@ -35,17 +36,19 @@ class Held:
 
 def held(pid: int, temporary: Path) -> Held:
     """What the program whose first process is `pid` holds now."""
-    files = sockets = threads = 0
+    kib = files = sockets = threads = 0
     processes = session(pid)
     for each in processes:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        # One that ends just now holds nothing.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, AssertionError):
+            kib += rss_kib(each)
             threads += len(os.listdir(f"/proc/{each}/task"))
             for name in os.listdir(f"/proc/{each}/fd"):
                 with contextlib.suppress(FileNotFoundError):
                     files += 1
                     sockets += os.readlink(f"/proc/{each}/fd/{name}").startswith("socket:")
     there = sum(1 for path in temporary.rglob("*") if path.suffix != ".log")
-    return Held(resident_mib(pid), files, sockets, threads, len(processes), there)
+    return Held(kib / 1024, files, sockets, threads, len(processes), there)
 
 
 class Watch:

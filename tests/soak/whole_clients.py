@@ -28,7 +28,7 @@ Pull = Callable[[str], str]
 class Puller(Actor):
     """Pulls an image, and forgets it."""
 
-    pause = 0.1
+    pause = 0.5
 
     def __init__(self, name: str, ledger: Ledger, seed: int, images: list[Image], pull: Pull) -> None:
         super().__init__(name, ledger, seed)

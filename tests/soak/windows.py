@@ -41,10 +41,14 @@ class Windows:
     def down(self, endpoint: str) -> Iterator[None]:
         """The endpoint is down for as long as this lasts."""
         window = Window(endpoint, time.monotonic())
-        with self._lock:
-            self._windows.append(window)
+        self.add(window)
         yield
         window.end = time.monotonic()
+
+    def add(self, window: Window) -> None:
+        """Note a window."""
+        with self._lock:
+            self._windows.append(window)
 
     def all(self) -> list[Window]:
         """In the order of their beginnings."""
