@@ -183,6 +183,8 @@ def _actors(world: _World, stack: ExitStack) -> list[Actor]:
 
 def _warm_up(world: _World) -> None:
     """What ns-inject holds from its first request on is no leak."""
+    everybody = f"all {world.settings.workers} look at their tables"
+    wait_until(lambda: len(list(world.inside.glob("*.json"))) == world.settings.workers, everybody, timeout=120)
     client = Client("warm-up", world.light_port, world.ledger)
     for image in world.content.small:
         client.fetch(image.manifest)
