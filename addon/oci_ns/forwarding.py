@@ -20,7 +20,7 @@ from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
 from oci_ns.exchanges import Origin, answer_of, error_response, origin_of, redirect, response_of
 from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
-from oci_ns.flows import apply, for_the_client, is_decided, take_back
+from oci_ns.flows import apply, for_the_client, is_decided, refusal, take_back
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard, printable
 from oci_ns.options import Blobs
@@ -275,7 +275,7 @@ class Forwarding:
             told = error.spec_error if isinstance(error, NoEndpointError) else SpecError(502, "UNAVAILABLE", str(error))
             self._turned_out(flow, "", rejections, told)
             logger.warning("%s", printable(told.message))
-            unanswered.response = error_response(told, origin.method)
+            unanswered.response = refusal(carried.decision, told, origin.method)
             return
         rejections = (failed, *selected.rejections)
         _log_rejections(carried.decision, rejections)

@@ -59,7 +59,7 @@ def _ask(connection: http.client.HTTPConnection) -> tuple[int, bool, str]:
         connection.close()
         return 0, False, f"{type(error).__name__}: {error}"
     detail = "" if response.status == 200 else f"{response.status} {response.reason}: {body[:200]!r}"
-    return response.status, is_refusal(response.status, body), detail
+    return response.status, is_refusal(response.status, response.reason), detail
 
 
 def main(port: int, file: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
-import json
 import random
 import socket
 import struct
@@ -28,14 +27,9 @@ class UnexpectedAnswer(Exception):  # noqa: N818
     """An answer nobody wanted."""
 
 
-def is_refusal(status: int, body: bytes) -> bool:
-    """Whether ns-inject itself answered that no endpoint serves the request."""
-    if status != 502:
-        return False
-    try:
-        return bool(json.loads(body)["errors"][0]["code"] == "UNAVAILABLE")
-    except (ValueError, LookupError, TypeError):
-        return False
+def is_refusal(status: int, reason: str) -> bool:
+    """Whether ns-inject itself answered that no endpoint serves the request: it says so in the status line, too."""
+    return status == 502 and reason.startswith("no endpoint serves")
 
 
 class Client:
@@ -87,7 +81,7 @@ class Client:
         body = response.read()
         if response.status == status:
             return body
-        if is_refusal(response.status, body):
+        if is_refusal(response.status, response.reason):
             self._ledger.counted(self.actor, refused=1)
         raise UnexpectedAnswer(f"{response.status} {response.reason}: {body[:300]!r}")
 
