@@ -14,6 +14,7 @@ from oci_ns import record
 from oci_ns.decision import Action, Decision, Source, url_of
 from oci_ns.distribution import Operation, namespaces_in
 from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting
+from oci_ns.spec_error import SpecError
 from oci_ns.way_back import WayBack
 
 _REFERENCES = frozenset({b"location", b"link", b"www-authenticate"})
@@ -29,10 +30,7 @@ def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, in
     """Shape the request as decided, or answer it with the decision's error; `addressed` is scheme, host and port."""
     request = flow.request
     if decision.error is not None:
-        # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
-        # source registry gets its ping, and then the error to the request it is about, which it prints.
-        greeted = decision.operation is Operation.PING and decision.source is Source.HOST
-        flow.response = greeting(request.method) if greeted else error_response(decision.error, request.method)
+        flow.response = refusal(decision, decision.error, request.method)
         return
     if decision.action is Action.PASS:
         return
@@ -47,6 +45,14 @@ def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, in
     if not decision.keeps_credentials and any(name.lower() in CREDENTIALS for name, _ in request.headers.fields):
         request.headers.fields = tuple(each for each in request.headers.fields if each[0].lower() not in CREDENTIALS)
     request.path = decision.target
+
+
+def refusal(decision: Decision, error: SpecError, method: str) -> http.Response:
+    """What the client gets instead of an answer."""
+    # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
+    # source registry gets its ping, and then the error to the request it is about, which it prints.
+    greeted = decision.operation is Operation.PING and decision.source is Source.HOST
+    return greeting(method) if greeted else error_response(error, method)
 
 
 def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision, origin: Origin) -> None:

@@ -19,9 +19,9 @@ from oci_ns.blob_redirect import redirect_target
 from oci_ns.decided import Decided, Decisions
 from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
-from oci_ns.exchanges import Origin, answer_of, error_response, origin_of, redirect, response_of
+from oci_ns.exchanges import Origin, answer_of, origin_of, redirect, response_of
 from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
-from oci_ns.flows import apply, for_the_client, is_decided
+from oci_ns.flows import apply, for_the_client, is_decided, refusal
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
 from oci_ns.no_answer import is_stale, reason_of
@@ -257,7 +257,7 @@ class Forwarding:
         except NoEndpointError as error:
             told = error.spec_error if status is None else replace(error.spec_error, status=status)
             self._turned_out(flow, "", error.rejections, told)
-            flow.response = error_response(told, origin.method)
+            flow.response = refusal(carried.decision, told, origin.method)
             logger.warning("%s", printable(told.message))
             return
         served_after_all = selected.decision.endpoint == failed.decision.endpoint

@@ -99,6 +99,7 @@ class Stream(layers.HttpStream):
     def handle_protocol_error(self, event: Any) -> layer.CommandGenerator[None]:
         """As HttpStream.handle_protocol_error, but ask first whether somebody else has an answer."""
         if isinstance(event, _events.ResponseProtocolError):
+            self._forget_failed_connections()
             if self._is_answered:
                 return
             event.message = self.given_up or event.message
@@ -114,6 +115,13 @@ class Stream(layers.HttpStream):
                     yield from self._answer(self.flow.response)
                     return
         yield from super().handle_protocol_error(event)
+
+    def _forget_failed_connections(self) -> None:
+        """Have them made anew: as long as a client stays, mitmproxy tries each only once, and endpoints come back."""
+        parent = cast(layers.HttpLayer, self.context.layers[self.context.layers.index(self) - 1])
+        for connection in parent.connections:
+            if connection.error and not connection.connected:
+                connection.error = None
 
     def _answer(self, response: http.Response) -> layer.CommandGenerator[None]:
         self.flow.error = None

@@ -42,6 +42,7 @@ from mitmproxy.optmanager import OptManager
 from mitmproxy.utils import debug
 
 from oci_ns.event_loop import Ports, loop_factory
+from oci_ns.gone_clients import GoneClients
 from oci_ns.hook_table import HookTable
 from oci_ns.legacy_events import spare_legacy_events
 from oci_ns.line_log import TermLog
@@ -108,6 +109,7 @@ class Runner(Master):
             self._log,
             _Checking(check),
             core.Core(),
+            GoneClients(),
             block.Block(),
             strip_dns_https_records.StripDnsHttpsRecords(),
             blocklist.BlockList(),

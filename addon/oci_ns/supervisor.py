@@ -46,6 +46,7 @@ class _Process:
     ready: asyncio.Future[Ready]
     begun: float
     loaded: Loaded | None = None
+    reload_when_ready: bool = False
 
 
 class Supervisor:
@@ -72,7 +73,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
-        on_sighup(loop, lambda: self._signal(signal.SIGHUP))
+        on_sighup(loop, self._reload)
         with tempfile.TemporaryDirectory(prefix="ns-inject-", ignore_cleanup_errors=True) as directory:
             os.environ[DIRECTORY] = directory
             with contextlib.ExitStack() as ports:
@@ -172,6 +173,7 @@ class Supervisor:
                     self._note(number, message)
                 elif not ready.done():
                     ready.set_result(message)
+                    self._reload_late(self._processes[number])
 
     def _note(self, number: int, loaded: Loaded) -> None:
         process = self._processes[number]
@@ -201,10 +203,27 @@ class Supervisor:
         await asyncio.gather(*(each.messages for each in self._processes.values()))
         self._accounts.tell(self._pulls.close())
 
+    def _reload(self) -> None:
+        """Have all workers read their files again; one that does not heed the signal yet, which would end it, later."""
+        for each in self._processes.values():
+            if each.ready.done():
+                _signal(each, signal.SIGHUP)
+            else:
+                each.reload_when_ready = True
+
+    def _reload_late(self, process: _Process) -> None:
+        if process.reload_when_ready:
+            process.reload_when_ready = False
+            _signal(process, signal.SIGHUP)
+
     def _signal(self, number: signal.Signals) -> None:
         for each in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                each.process.send_signal(number)
+            _signal(each, number)
+
+
+def _signal(process: _Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.process.send_signal(number)
 
 
 def pause_after(lived: float, former: float) -> float:

@@ -358,6 +358,18 @@ def test_a_worker_that_is_killed_is_started_again_and_told(shared: Serve, metric
     assert after[name] == before.get(name, 0) + served
 
 
+def test_a_hangup_does_not_end_a_worker_that_is_starting(start: Start) -> None:
+    serve = start(workers=2, modes=["reverse:https://quay.io"])
+    os.kill(serve.processes()[0], signal.SIGKILL)
+
+    def listens_again() -> bool:
+        os.kill(serve.pid, signal.SIGHUP)
+        return serve.log().count(" listening at ") == 3
+
+    wait_until(listens_again, "another one listens")
+    assert serve.log().count("it is started again") == 1
+
+
 def test_any_port_is_the_same_for_all_and_none_outlives_a_supervisor_that_is_killed(
     start: Start, nsproxy: NamespaceProxy
 ) -> None:

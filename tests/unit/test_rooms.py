@@ -29,7 +29,7 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "views",
 }
 # The runner of `ns-inject serve`, which the addon knows nothing of.
-SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "line_log"} | {
+SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "gone_clients", "line_log"} | {
     "metrics_directory",
     "outbox",
     "quick",
@@ -42,7 +42,7 @@ SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "lin
     "worker_link",
     "worker_process",
 }
-KNOW_MITMPROXY |= {"hook_table", "legacy_events", "line_log", "quick", "runner", "unchecked", "worker"}
+KNOW_MITMPROXY |= {"gone_clients", "hook_table", "legacy_events", "line_log", "quick", "runner", "unchecked", "worker"}
 KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
     "completion"
 }
