@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from oci_ns.decision import Decision
+from oci_ns.discreet import shown_url, without_logins
 
 LENGTH_MAX = 1000
 """In characters, of each URL: a client cannot fill a disk with one long line."""
@@ -16,7 +17,9 @@ def is_heard(level: int) -> bool:
 
 
 def printable(text: str) -> str:
-    """The text on one line and without terminal control sequences, shortened to LENGTH_MAX."""
+    """The text on one line, without terminal control sequences and logins, shortened to LENGTH_MAX."""
+    # Before it is cut: half a login is none that would be found.
+    text = without_logins(text)
     cut = text if len(text) <= LENGTH_MAX else f"{text[:LENGTH_MAX]}…"
     if cut.isprintable():
         return cut
@@ -29,7 +32,8 @@ def printable(text: str) -> str:
 def decision_line(method: str, addressed: str, decision: Decision) -> str:
     """The line for a request that addressed the URL `addressed`."""
     error = decision.error
-    upstream = str(error if error is not None else decision.upstream)
+    upstream = str(error) if error is not None else shown_url(str(decision.upstream))
     where = decision.source.value if decision.source is not None else "no rule"
     namespace = f"ns={decision.namespace}" if decision.namespace is not None else "no ns"
-    return printable(method) + f" {printable(addressed)} -> {printable(upstream)} [{printable(namespace)}, {where}]"
+    asked = f"{printable(method)} {printable(shown_url(addressed))}"
+    return f"{asked} -> {printable(upstream)} [{printable(namespace)}, {where}]"
