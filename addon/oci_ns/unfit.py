@@ -14,7 +14,7 @@ from oci_ns.fetch import Fields
 from oci_ns.header_fields import HeaderFields
 from oci_ns.spec_error import SpecError
 
-_is_target = re.compile(r"[^\x00-\x20\x7f]+").fullmatch
+_is_target = re.compile(r"[^\x00-\x20\x7f]*").fullmatch
 _has_control = re.compile(rb"[\x00\n\x0b\x0c\r]").search
 _DOTS = frozenset({".", ".."})
 

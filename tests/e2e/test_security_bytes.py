@@ -257,9 +257,10 @@ UPLOAD = f"POST http://{SOURCE}/v2/a/b/blobs/uploads/ HTTP/1.1\r\nHost: {SOURCE}
 TAGS = f"GET http://{SOURCE}/v2/a/b/tags/list HTTP/1.1\r\nHost: {SOURCE}\r\n"
 SMUGGLED = f"GET http://{OTHER}/v2/{FORGED.lower()}/b/tags/list HTTP/1.1\r\nHost: {OTHER}\r\nConnection: close\r\n\r\n"
 CHUNKED = f"0\r\n\r\n{SMUGGLED}"
+IN_A_CHUNK = f"{len(SMUGGLED):x}\r\n{SMUGGLED}\r\n0\r\n\r\n"
 REFUSED = {
     "CL.TE": f"{UPLOAD}Content-Length: {len(CHUNKED)}\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKED}",
-    "TE.CL": f"{UPLOAD}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{len(SMUGGLED):x}\r\n{SMUGGLED}\r\n0\r\n\r\n",
+    "TE.CL": f"{UPLOAD}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{IN_A_CHUNK}",
     "TE.TE, two": f"{UPLOAD}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n{CHUNKED}",
     "TE.TE, unknown": f"{UPLOAD}Transfer-Encoding: xchunked\r\n\r\n{CHUNKED}",
     "TE.TE, list": f"{UPLOAD}Transfer-Encoding: chunked, identity\r\n\r\n{CHUNKED}",

@@ -69,7 +69,7 @@ def registry(leave: str, way: str) -> str:
     # The second has it under a name at which it does not answer 404.
     places = [name if mirror != SECOND else f"{leave}/behind" for mirror in mirrors]
     tables = [
-        f'[[registry.mirror]]\nlocation = "{mirror}/{place}"\nplain-http = true\n{forward}\nnamespace-proxy = "{SOURCE}"\n'
+        f'[[registry.mirror]]\nlocation = "{mirror}/{place}"\n{forward}\nplain-http = true\nnamespace-proxy = "x"\n'
         for mirror, place in zip(mirrors, places, strict=True)
     ]
     return f'[[registry]]\nprefix = "{SOURCE}/{leave}/{way}"\nlocation = "{SOURCE}/{leave}/{way}"\n{"".join(tables)}'

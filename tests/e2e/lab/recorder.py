@@ -17,7 +17,7 @@ Reply = tuple[int, Mapping[str, str], bytes]
 
 _addresses = itertools.count(1)
 _END_OF_HEAD = b"\r\n\r\n"
-_PATIENCE_SECONDS = 20
+_PATIENCE_SECONDS = 5
 
 
 @dataclass(frozen=True)
