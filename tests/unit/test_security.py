@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text()
 
 
+def functions_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
 def test_every_test_that_security_md_names_is_there() -> None:
     named: list[tuple[str, str]] = []
     file = ""
@@ -26,12 +31,7 @@ def test_every_test_that_security_md_names_is_there() -> None:
             named.append((file, word))
     # One that is named before its file.
     assert len(named) > 25
-    functions = {
-        path: {
-            node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.FunctionDef)
-        }
-        for path in re.findall(r"`(tests/[^`\n]+)`", TEXT)
-    }
+    functions = {path: functions_in(ROOT / path) for path in re.findall(r"`(tests/[^`\n]+)`", TEXT)}
     assert [each for each in named if each[1] not in functions.get(each[0], set())] == []
 
 
