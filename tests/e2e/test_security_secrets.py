@@ -285,6 +285,8 @@ def test_nothing_listens_but_the_modes_and_the_metrics_where_they_are_told_to(
     mode = free_port()
     with program(tmp_path, conf=conf, modes=[f"regular@127.0.0.1:{mode}"], options=options) as proxy:
         expected = {f"0100007F:{mode:04X}"} | ({f"0100007F:{port:04X}"} if metrics else set())
+        # The metrics begin a moment after the modes.
+        wait_until(lambda: len(listeners({proxy.pid})) >= len(expected), "all is there that is to be")
         assert listeners({proxy.pid}) == expected
         # Nor is anything of its own served to who asks the proxy itself.
         for path in ("/", "/metrics", "/health", "/debug", "/flows", "/options"):
