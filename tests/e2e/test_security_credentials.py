@@ -229,12 +229,12 @@ def test_the_login_for_the_target_of_a_listener_does_not_go_to_another_endpoint(
         )
 
         def get(reference: str) -> None:
-            head = f"GET /v2/{SOURCE}/a/b/{reference} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            head = f"GET /v2/{SOURCE}/a/{reference} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             assert statuses(send(proxy.port, head.encode())) == [200]
 
-        get("manifests/latest")
+        get("b/manifests/latest")
         assert (len(first.requests), len(second.requests)) == (0, 1)
         assert secret not in second.raw
-        get(f"blobs/{BLOB}")
+        get(f"c/blobs/{BLOB}")
         assert secret in first.raw
         assert secret not in second.raw
