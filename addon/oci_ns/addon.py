@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Collection, Coroutine
+from pathlib import Path
 
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
@@ -17,6 +18,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 
 from oci_ns import connection_ends, flow_recording, http1_answers, http_stream, options, views
 from oci_ns.auth_files import find_auth_files, load_logins
+from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources
@@ -117,6 +119,8 @@ class NsInject:
             spare_legacy_events(table)
         if self._last not in ctx.master.addons:
             ctx.master.addons.add(self._last)
+        for exposure in exposures(Path(ctx.options.confdir).expanduser()):
+            logger.warning("%s", printable(exposure))
         self._end_watch()
         self._end_watch = watch(self._reloader)
 

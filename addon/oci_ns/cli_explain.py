@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from oci_ns import explain as explanations
 from oci_ns.cli_shared import color_option, complete_conf, drop_ins_option, load_or_exit, settings_of
 from oci_ns.completion import complete_assignment
+from oci_ns.discreet import discreet
 from oci_ns.explain_text import show
 from oci_ns.index import RouteIndex
 from oci_ns.options import blobs_of, check_times, policy_of
@@ -173,4 +174,4 @@ def _as_json(table: RouteTable, traced: bool) -> Answer:
 
 
 def _print(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value))
+    click.echo(json.dumps(discreet(value)))

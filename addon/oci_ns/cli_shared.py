@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from oci_ns.conf_files import SYSTEM, Configuration, find_sources, load
+from oci_ns.printable import printable
 from oci_ns.problems import ConfigurationError
 from oci_ns.terminal import COLOURS
 
@@ -68,7 +69,7 @@ def load_or_exit(settings: Settings) -> Configuration:
         return load_from(settings.ns_registries_conf, settings.ns_registries_conf_d)
     except ConfigurationError as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            click.echo(printable(str(problem)), err=True)
         sys.exit(EXIT_DOES_NOT_LOAD)
 
 

@@ -20,8 +20,8 @@ from oci_ns.decided import Decided, Decisions
 from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
 from oci_ns.exchanges import Origin, answer_of, origin_of, redirect, response_of
-from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
-from oci_ns.flows import apply, for_the_client, is_decided, refusal
+from oci_ns.fetch import Answer, FetchError, NotAuthorizedError, UnsendableError
+from oci_ns.flows import apply, drop_login_of_listener, end, error_answer, for_the_client, is_decided
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
 from oci_ns.no_answer import is_stale, reason_of
@@ -35,6 +35,7 @@ from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is
 from oci_ns.spec_error import SpecError
 from oci_ns.token_scope import with_scopes_moved
 from oci_ns.under_way import Carried, Known, UnderWay
+from oci_ns.unfit import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -75,15 +76,21 @@ class Forwarding:
             request.method, request.scheme, named, request.host, request.port, request.path
         )
         decision = decided.decision
+        origin = origin_of(decided.asked, decided.addressed, request.headers.fields, fields)
+        authority = None if request.data.http_version in _HTTP_1 else request.authority
+        error = refusal(origin.target, origin.fields if decision.operation is not None else (), fields, authority)
+        if error is not None:
+            self._refuse(flow, origin, decided, error)
+            end(flow)
+            return None
         if decision.operation is None:
             if isinstance(flow.client_conn.proxy_mode, ReverseMode):
                 # A token service at the endpoint's own name is asked through the listener, too.
                 moved = functools.partial(table.moved_repository, *decided.addressed)
                 request.path = with_scopes_moved(request.path, moved)
             return None
-        origin = origin_of(decided.asked, decided.addressed, request.headers.fields, fields)
         if decision.pull:
-            settled = self.selection.settled(decision)
+            settled = self.selection.settled(decision, origin.address)
             if settled is None or self.credentials.access(settled.sent, origin.outgoing) is not None:
                 return self._select(flow, origin, decided, settled)
             self._carry_out(flow, origin, decided, settled)
@@ -112,6 +119,8 @@ class Forwarding:
                 authorization = await self.credentials.authorization(access)
         except NotAuthorizedError as error:
             self._refuse(flow, origin, decided, SpecError(502, "UNAVAILABLE", str(error)))
+        except UnsendableError as error:
+            self._refuse(flow, origin, decided, SpecError(400, "UNSUPPORTED", str(error)))
         except NoEndpointError as error:
             self._refuse(flow, origin, decided, error.spec_error)
         except Exception:
@@ -158,7 +167,7 @@ class Forwarding:
     ) -> Known:
         """Make the request the one that is sent, or answer it, and note that."""
         _log_rejections(decided.decision, rejections)
-        apply(flow, sent, origin.addressed)
+        apply(flow, sent, origin)
         noted = decided.noted(sent, lambda: flow.request.url)
         level = logging.WARNING if sent.error is not None and sent.error.status >= 500 else logging.INFO
         if is_heard(level):
@@ -174,9 +183,13 @@ class Forwarding:
     def leaves(self, flow: http.HTTPFlow) -> None:
         """The last moment before the request leaves."""
         carried = self._under_way.carried(flow)
-        if carried is not None and carried.authorization is not None and flow.response is None:
+        if carried is None:
+            return
+        if carried.sent.rerouted:
+            drop_login_of_listener(flow)
+        if carried.authorization is not None and flow.response is None:
             flow.request.headers["Authorization"] = carried.authorization.decode("latin-1")
-        if carried is not None and carried.decision.pull and flow.response is None:
+        if carried.decision.pull and flow.response is None:
             self.patience.begin(flow)
 
     def close(self) -> None:
@@ -197,7 +210,8 @@ class Forwarding:
             if response.status_code != 401 or carried.access is None:
                 for_the_client(flow, response, carried.sent, carried.origin)
             if carried.decision.pull:
-                self.selection.answered(carried.decision, carried.chosen, response.status_code)
+                where = carried.origin.address
+                self.selection.answered(carried.decision, carried.chosen, response.status_code, where)
         if known.record.operation == _BLOB:
             response.stream = response.stream or response.status_code in _STREAMED_STATUS
 
@@ -254,10 +268,13 @@ class Forwarding:
         origin = carried.origin
         try:
             selected = await selecting
+        except UnsendableError:
+            # It was sent by another way than the addon's own; that endpoint's answer stands.
+            return
         except NoEndpointError as error:
             told = error.spec_error if status is None else replace(error.spec_error, status=status)
             self._turned_out(flow, "", error.rejections, told)
-            flow.response = refusal(carried.decision, told, origin.method)
+            flow.response = error_answer(carried.decision, told, origin.method)
             logger.warning("%s", printable(told.message))
             return
         served_after_all = selected.decision.endpoint == failed.decision.endpoint
@@ -313,7 +330,7 @@ class Forwarding:
         if carried is not None:
             _hide(flow, carried)
             if carried.decision.pull:
-                self.selection.failed(carried.decision, carried.chosen)
+                self.selection.failed(carried.decision, carried.chosen, carried.origin.address)
 
 
 def _hide(flow: http.HTTPFlow, carried: Carried) -> None:

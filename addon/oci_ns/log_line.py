@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from oci_ns.decision import Decision
+from oci_ns.discreet import shown_url
 from oci_ns.printable import printable
 
 
@@ -16,7 +17,8 @@ def is_heard(level: int) -> bool:
 def decision_line(method: str, addressed: str, decision: Decision) -> str:
     """The line for a request that addressed the URL `addressed`."""
     error = decision.error
-    upstream = str(error if error is not None else decision.upstream)
+    upstream = str(error) if error is not None else shown_url(str(decision.upstream))
     where = decision.source.value if decision.source is not None else "no rule"
     namespace = f"ns={decision.namespace}" if decision.namespace is not None else "no ns"
-    return printable(method) + f" {printable(addressed)} -> {printable(upstream)} [{printable(namespace)}, {where}]"
+    asked = f"{printable(method)} {printable(shown_url(addressed))}"
+    return f"{asked} -> {printable(upstream)} [{printable(namespace)}, {where}]"

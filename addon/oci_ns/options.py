@@ -81,7 +81,7 @@ def declare(loader: Loader) -> None:
         str,
         Unresolved.PASS.value,
         "What to do with a /v2 request when nothing tells which registry it belongs to. pass: send it on as it is. "
-        "reject: answer 404, so that nothing passes that registries.conf does not cover.",
+        "reject: answer 404, so that none passes that registries.conf does not cover; TLS of other hosts is not read.",
         choices=[choice.value for choice in Unresolved],
     )
     loader.add_option(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from oci_ns.discreet import without_logins
+
 LENGTH_MAX = 1000
 """In characters: a client cannot fill a disk with one long line."""
 
 
 def printable(text: str) -> str:
-    """The text on one line and without terminal control sequences, shortened to LENGTH_MAX."""
+    """The text on one line, without terminal control sequences and logins, shortened to LENGTH_MAX."""
+    # Before it is cut: half a login is none that would be found.
+    text = without_logins(text)
     cut = text if len(text) <= LENGTH_MAX else f"{text[:LENGTH_MAX]}…"
     if cut.isprintable():
         return cut

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_ns.discreet import without_logins
 from oci_ns.printable import printable
 
 UNREADABLE = "unreadable"
@@ -30,6 +31,10 @@ class Problem:
     message: str
     code: str = "invalid"
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        # What is quoted of a configuration may have a login in it, be it by mistake.
+        object.__setattr__(self, "message", without_logins(self.message))
 
     @property
     def place(self) -> str:
