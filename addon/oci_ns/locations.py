@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from oci_ns.hops import Hop, Prefix
-from oci_ns.reference import HOST_LENGTH_MAX, NAME_LENGTH_MAX, canonical_registry
+from oci_ns.reference import HOST_LENGTH_MAX, NAME_LENGTH_MAX, canonical_registry, is_host
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint
 from oci_ns.route_rows import KEPT_MAX, RouteRows
 
@@ -98,7 +98,7 @@ class Location:
         sources = self.sources
         if source in sources.numbers and not source.startswith(ANY_PREFIX):
             return sources[source]
-        at = source.find(".") if len(source) <= _SOURCE_LENGTH_MAX else -1
+        at = source.find(".") if len(source) <= _SOURCE_LENGTH_MAX and is_host(source) else -1
         while at != -1:
             wildcard = f"*{source[at:]}"
             if wildcard in sources.numbers:

@@ -153,7 +153,10 @@ class Entry:
 
 
 def is_address(place: Place) -> bool:
-    return host_and_port(in_three(place.location)[0]) is not None
+    """Whether requests can be sent there: it begins with a host, without an empty port, and the rest fits in a URL."""
+    host, under, reference = in_three(place.location)
+    fits = re.fullmatch(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", under + reference)
+    return host_and_port(host) is not None and not host.endswith(":") and fits is not None
 
 
 def entry_of_table(table: dict[str, Any]) -> Entry:
@@ -341,7 +344,8 @@ def matches(entry: Entry, registry: str, name: str) -> bool:
         return False
     if entry.any_host:
         suffix = entry.registry[1:]
-        return ":" not in registry and registry.endswith(suffix) and registry.count(suffix) == 1
+        is_one = re.fullmatch(HOST, registry) and ":" not in registry
+        return bool(is_one) and registry.endswith(suffix) and registry.count(suffix) == 1
     return entry.registry == registry and lies_under(name, entry.under)
 
 
@@ -545,6 +549,9 @@ def to_primary(asked: Asked, told: str, entry: Entry, source: str, named: int) -
     if entry.is_itself and asked.addressed == source and primary.namespace is None and not plain:
         return kept(asked, told, None, without_namespace(asked.query))
     if not primary.location:
+        if asked.addressed != source:
+            # Only the client names this host, and it did not address it: it may be any.
+            return None
         primary = Place(source, primary.namespace, primary.insecure, primary.plain_http, primary.forwards, "all")
     return sent(asked, told, entry, primary, source, named) if is_address(primary) else None
 

@@ -289,7 +289,9 @@ def test_nor_does_any_text_in_the_table(registries: list[Registry], asking: Aski
 WILD = CONFIGS["wildcard self"] + CONFIGS["catch-all"] + CONFIGS["coreos"]
 
 
-@pytest.mark.parametrize("unit", ["a", "a/", "a.", "%61", "%2f", "&ns=", "n%73=x&", "a:", "\udcff", "[", "-", "@"])
+@pytest.mark.parametrize(
+    "unit", ["a", "a/", "a.", "%61", "%2f", "&ns=", "n%73=x&", "a:", "\udcff", "[", "-", "@"], ids=ascii
+)
 @pytest.mark.parametrize("place", ["method", "scheme", "host", "target"])
 def test_nor_does_what_is_very_long(place: str, unit: str) -> None:
     long = unit * (LONG // len(unit))
@@ -297,4 +299,4 @@ def test_nor_does_what_is_very_long(place: str, unit: str) -> None:
     for target in (f"/v2/{long}/manifests/1", f"/v2/a/manifests/1?ns={long}", f"/v2/{long}?{long}", long):
         parts: dict[str, Any] = {"target": "/v2/a/manifests/1", place: target if place == "target" else long}
         asking = Asking("GET", "https", "proxy.example.com", 443, "")._replace(**parts)
-        assert table.decide(*asking).scheme == asking.scheme
+        assert table.decide(*asking).action in Action
