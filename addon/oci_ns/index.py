@@ -79,14 +79,12 @@ class RouteIndex:
         number = self._prefixes.number(route.prefix.name)
         return None if number in (None, self._number(route.registry)) else self._rows.registry(number)
 
-    def owner_of(self, endpoint: Endpoint) -> Registry | None:
-        """The registry of this index that an endpoint is written in; None where it is none of this index's."""
-        return None if endpoint.number is None else self._routes.route(self._rows.owner(endpoint.number)).registry
+    def owner_of(self, endpoint: Endpoint) -> Registry:
+        """The registry of this index that an endpoint of this index is written in."""
+        return self._routes.route(self._rows.owner(endpoint.row)).registry
 
     def _number(self, registry: Registry) -> int:
-        if registry.primary.number is None:
-            raise ValueError(f"prefix {registry.prefix} is not of this index")
-        return self._rows.owner(registry.primary.number)
+        return self._rows.owner(registry.primary.row)
 
     def endpoints_at_sources(self) -> frozenset[str]:
         """The names, in normal form, of each host[:port] that is an endpoint and the host of a prefix."""

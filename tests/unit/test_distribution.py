@@ -51,6 +51,10 @@ O = Operation  # noqa: E741
         ("/v2/a/tags/other", O.OTHER, "a/tags/other", ""),
         ("/v2/A/blobs/uploads/", O.OTHER, "A/blobs/uploads/", ""),
         ("/v2/%zz/%", O.OTHER, "%zz/%", ""),
+        ("/v2/%5Fcatalog?n=1", O.CATALOG, "", ""),
+        ("/v%32", O.PING, "", ""),
+        ("/v2%2F", O.PING, "", ""),
+        ("/v2/%61/manifests/%31", O.MANIFEST, "a", ":1"),
     ],
 )
 def test_a_target_is_parsed(target: str, operation: Operation, scope: str, suffix: str) -> None:
@@ -60,7 +64,11 @@ def test_a_target_is_parsed(target: str, operation: Operation, scope: str, suffi
     assert parsed.path == target.partition("?")[0]
 
 
-@pytest.mark.parametrize("target", ["/", "", "*", "/v1/", "/v22/", "/v2x", "v2/", "//v2/", "/V2/", "/ui?x=/v2/"])
+@pytest.mark.parametrize(
+    "target",
+    ["/", "", "*", "/v1/", "/v22/", "/v2x", "v2/", "//v2/", "/V2/", "/ui?x=/v2/"]
+    + ["/%76%31/", "/v2%78/", "/v2%32", "/%2", "/%"],
+)
 def test_what_is_not_below_v2_is_no_registry_request(target: str) -> None:
     assert parse(target) is None
 
@@ -76,6 +84,8 @@ def test_what_is_not_below_v2_is_no_registry_request(target: str) -> None:
         ("/v2/a/b/manifests/1", 3, "", "", ""),
         ("/v2/%61%2Fb/manifests/1", 1, "p", "", "/v2/p/b/manifests/1"),
         ("/v2/a%2Fb%2fc/tags/list", 3, "p", "", "/v2/p/c/tags/list"),
+        ("/v2/%61/b/manifests/1", 3, "p", "", "/v2/p/manifests/1"),
+        ("/v2/%61/b/manifests/1", 3, "", "", ""),
     ],
 )
 def test_a_repository_is_moved_and_nothing_else(target: str, strip: int, path: str, reference: str, moved: str) -> None:

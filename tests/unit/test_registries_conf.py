@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,12 @@ BROKEN = {
     '[aliases]\nX = "b.com/x"\n': (
         "r.conf:1: the alias X: 'X' is not an image name: [HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST], in lower case"
     ),
+    'registries.block.registries = []\n': (
+        "r.conf: [registries.*] is version 1 of this format; write [[registry]] tables (version 2)"
+    ),
+    '[[registry]]\nlocation = "a.com"\n[registries.insecure]\nregistries = []\n': (
+        "r.conf:3: [registries.*] is version 1 of this format; write [[registry]] tables (version 2)"
+    ),
     '[[registry]]\nblocked = true\n[[registry]]\ninsecure = true\n': (
         "r.conf:1: [[registry]] 1: has neither a location nor a prefix; give it at least a location "
         "(and 1 more; ns-inject check lists them all)"
@@ -153,6 +160,16 @@ def test_keys_are_read_without_regard_to_case_as_podman_reads_them() -> None:
     assert [mirror.insecure for mirror in registry.mirrors] == [True]
 
 
+def test_of_two_spellings_of_a_key_the_documented_one_counts() -> None:
+    text = b'[[registry]]\nLocation = "b.com"\nlocation = "a.com"\n'
+    assert list(parse_text(CONF, text).registries) == ["a.com"]
+
+
+@pytest.mark.parametrize("alias", ['x = "b.com/x"', '"a/x" = "b.com:80/c/x"', 'x = ""', '"" = ""'])
+def test_an_alias_for_a_name_without_a_registry_is_nothing_to_complain_about(alias: str) -> None:
+    assert parse_text(CONF, f"[aliases]\n{alias}\n".encode()).warnings == ()
+
+
 def test_every_key_is_read() -> None:
     text = (
         b'[[registry]]\nprefix = "a.com/x/"\nlocation = "b.com/y/"\ninsecure = true\nblocked = true\n'
@@ -183,6 +200,12 @@ def test_a_missing_file_a_directory_and_a_huge_file_are_refused(tmp_path: Path) 
     for path, reason in ((tmp_path / "no", "No such file"), (tmp_path, "Is a directory"), (huge, "larger than 64 MiB")):
         with pytest.raises(ConfigurationError, match=reason):
             load(Sources(path))
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.conf")
+    with pytest.raises(ConfigurationError, match=r"pipe\.conf: is not a regular file$"):
+        load(Sources(tmp_path / "pipe.conf"))
 
 
 def test_a_drop_in_directory_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from oci_ns.conf_files import parse_text
 from oci_ns.explain import decide_url, image_object, url_object
 from oci_ns.index import RouteIndex
 from oci_ns.options import policy_of
+from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.routes import RouteTable
 from tests.unit.settings import settings
 
@@ -29,7 +30,9 @@ def registry(prefix: str, *mirrors: str, location: str | None = "", more: str = 
         place, *rest = mirror.split()
         lines += ["[[registry.mirror]]", f'location = "{place}"']
         lines += [
-            item if item.startswith(("plain-http=", "pull-from-mirror=")) else f'namespace-proxy = "{item}"'
+            item
+            if item.startswith(("insecure=", "plain-http=", "pull-from-mirror="))
+            else f'namespace-proxy = "{item}"'
             for item in rest
         ]
     return "\n".join(lines) + "\n"
@@ -66,6 +69,9 @@ CONFIGS = {
     "all broken": registry("quay.io", location="not!a!host"),
     "odd ns": registry("quay.io", "proxy.example.com a&b=c#d"),
     "other ns": registry("docker.io", "proxy.example.com/hub upstream-hub"),
+    "other host's ns": registry("docker.io", "proxy.example.com hub.example.com"),
+    "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
+    "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
     "same host": registry("quay.io/old", location="quay.io/new"),
 }  # fmt: skip
 
@@ -167,6 +173,12 @@ ROWS = [
     ("plain and ns", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "pass", None, None, f"{P}/v2/quay.io/a/manifests/1"),
     ("other ns", {}, "GET", f"{P}/v2/hub/library/x/manifests/1", "rewrite", "upstream-hub", "location", f"{P}/v2/hub/library/x/manifests/1?ns=upstream-hub"),
     ("plain http", {}, "GET", "https://proxy.example.com:5000/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", "http://proxy.example.com:5000/v2/a/manifests/1?ns=quay.io"),
+    ("other host's ns", {}, "GET", f"{P}/v2/a/manifests/1?ns=hub.example.com", "pass", "hub.example.com", "query", f"{P}/v2/a/manifests/1?ns=hub.example.com"),
+    ("other host's ns", {}, "GET", f"{P}/v2/a/manifests/1?ns=hub.example.com&ns=x", "rewrite", "hub.example.com", "query", f"{P}/v2/a/manifests/1?ns=hub.example.com"),
+    ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org", "pass", "a.b.example.org", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org"),
+    ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net", "pass", "a.b.example.net", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net"),
+    ("odd case", {}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/x/manifests/1?ns=quay.io"),
+    ("odd case", {}, "GET", f"{P}/v2/a/manifests/b", "rewrite", "docker.io", "location", f"{P}/v2/a/manifests/b?ns=docker.io"),
     # -- default and unresolved -----------------------------------------------------------------------------------
     ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
@@ -367,3 +379,27 @@ TAGGED = registry("a.com", "host.example/p:1 a.com", location="other.example/q:2
 def test_a_reference_in_a_location_is_for_manifests_alone(request_line: str, target: str) -> None:
     method, host, path = request_line.split()
     assert RouteTable(index_of(TAGGED)).decide(method, "https", host, 443, path).target == target
+
+
+@pytest.mark.parametrize(
+    ("config", "host", "repository", "there"),
+    [
+        ("both", "proxy.example.com", "quay.io/a/b", "quay/a/b"),
+        ("both", "proxy.example.com", "docker.io/library/x", "library/x"),
+        ("both", "proxy.example.com", "quay/a/b", "quay/a/b"),
+        ("both", "quay.io", "a/b", "a/b"),
+        ("both", "elsewhere.example.net", "quay.io/a", "quay.io/a"),
+        ("no repository", "etcd.example.com", "quay.io/coreos/etcd", "quay.io/coreos/etcd"),
+    ],
+)
+def test_a_repository_is_called_what_the_addressed_host_calls_it(
+    config: str, host: str, repository: str, there: str
+) -> None:
+    document = parse_text(Path("registries.conf"), CONFIGS[config].encode())
+    table = RouteTable(RouteIndex(document.registries.values()))
+    assert table.moved_repository("https", host, 443, repository) == there
+
+
+def test_only_the_index_that_a_registry_is_of_knows_its_route() -> None:
+    with pytest.raises(ValueError, match=r"^the endpoint a\.com is not of an index$"):
+        RouteIndex().route_of(Registry("a.com", Endpoint("a.com")))

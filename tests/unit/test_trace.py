@@ -153,6 +153,8 @@ LINES = [
     (registry("*.quay.io", "p.com *", location=None), {}, "https://quay.io/v2/", "~ *.quay.io: covers the hosts below quay.io, not quay.io itself  [r.conf:1]"),
     (registry("*.quay.io", "p.com *", location=None), {}, "https://a.quay.io:81/v2/", "~ *.quay.io: covers no port: a.quay.io:81 needs an entry of its own  [r.conf:1]"),
     (registry("quay.io", "p.com quay.io"), {}, "https://a.quay.io/v2/", "~ quay.io: covers quay.io itself, not the hosts below it; those would be *.quay.io  [r.conf:1]"),
+    (registry("quay.io", "p.com quay.io") + registry("quay.io/a"), {}, "https://quay.io/v2/a/manifests/1", "~ quay.io: matches, too, but a longer prefix that claims nothing goes before it  [r.conf:1]"),
+    (registry("quay.io/a/b", "p.com quay.io"), {}, "https://quay.io/v2/a/tags/list", "~ quay.io/a/b: is longer than quay.io/a  [r.conf:1]"),
     (registry("quay.io"), {}, "https://quay.io/v2/", "~ quay.io: only maps the host to itself, so it claims nothing  [r.conf:1]"),
     (registry("*", "p.com *", location=None), {}, "https://p.com/v2/", "~ *: never catches a host that is itself an endpoint, as p.com is  [r.conf:1]"),
     (registry("*", "p.com *", location=None) + registry("in.net"), {}, "https://in.net/v2/", "~ *: catches only what no other prefix matches  [r.conf:1]"),
@@ -185,6 +187,7 @@ LINES = [
     # -- images ---------------------------------------------------------------------------------------------------
     (CORE, {}, "quay.io/coreos/etcd", "~ quay.io/core: ends inside a component of quay.io/coreos/etcd  [r.conf:1]"),
     (CONFIGS["split"], {}, "quay.io/a:1", "no mirror 1   d.example.com, ns=quay.io: pull-from-mirror = digest-only, and this is not by digest  [r.conf:5]"),
+    (registry("quay.io:50"), {}, "quay.io:5000/a", "~ quay.io:50: another port is another registry: quay.io:50 is not quay.io:5000  [r.conf:1]"),
     (registry("*", "p.com *", location=None), {}, "x.io/a", "=> prefix     * matches where no other prefix does  [prefix *, r.conf:1]"),
     (CONFIGS["blocked"], {}, "bad.example.com/a", "=> blocked    pulling is forbidden; the places below are not asked  [prefix bad.example.com, r.conf:1]"),
 ]  # fmt: skip
@@ -200,6 +203,20 @@ def lines_for(text: str, options: dict[str, str], question: str) -> list[str]:
 @pytest.mark.parametrize(("text", "options", "question", "line"), LINES, ids=[f"{row[2]} {row[3]}" for row in LINES])
 def test_the_trace_says(text: str, options: dict[str, str], question: str, line: str) -> None:
     assert line in lines_for(text, options, question)
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        (registry("*", "p.com *", location=None) + registry("quay.io", "p.com quay.io"), "https://quay.io/v2/"),
+        (registry("*", "p.com *", location=None) + registry("quay.io"), "quay.io/a"),
+        (registry("index.docker.io"), "docker.io/library/nginx"),
+        (registry("*.io", location=None), "https://a.example.com/v2/"),
+        (registry("quay.io/a", "p.com quay.io") + registry("quay.io/b", "p.com quay.io"), "quay.io/a/c"),
+    ],
+)
+def test_what_is_not_close_is_not_mentioned(text: str, question: str) -> None:
+    assert not [line for line in lines_for(text, {}, question) if line.startswith("~")]
 
 
 def test_of_many_near_misses_the_closest_are_shown() -> None:

@@ -1,0 +1,86 @@
+"""Changes the core in one place after the other, and tells which changes no test notices: `python -m tests.mutation`.
+
+Each such mutant is code that no test needs: a row is missing, the code is superfluous, or both do the same. Arguments
+are names of mutants, or patterns (`'oci_ns.mount.*'`), to try these alone and again; `mutmut show NAME` in the
+directory shows one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.unit.rooms import CORE
+
+_ROOT = Path(__file__).parents[1]
+_TESTS = "check decided distribution explain findings index_tables plain_tables pulls reference registries_conf routes"
+_FURTHER_TESTS = "selection toml_pieces trace vectors way_back"
+"""Those that say what the core does, and are quick."""
+_ELSEWHERE = "tests/unit/test_registries_conf.py::test_the_default_is_the_configuration_that_comes_along"
+"""Knows where the checkout is."""
+
+_PYTEST = """\
+# Not the checkout's, which has the tests import what is in the checkout.
+[tool.pytest.ini_options]
+addopts = "-p no:cacheprovider"
+"""
+
+
+def main() -> int:
+    """Make the mutants that there are not yet, try them, and print the survivors."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("mutants", nargs="*", help="only these")
+    parser.add_argument("--directory", type=Path, default=_ROOT / ".mutation", help="where they are made and kept")
+    parser.add_argument("--processes", type=int, default=1)
+    arguments = parser.parse_args()
+    _set_up(arguments.directory)
+    mutmut = [sys.executable, "-m", "mutmut"]
+    run = [*mutmut, "run", "--max-children", str(arguments.processes), *arguments.mutants]
+    os.nice(19)
+    status = subprocess.run(run, cwd=arguments.directory, check=False).returncode
+    shown = subprocess.run(
+        [*mutmut, "results", "--all", "true"], cwd=arguments.directory, check=True, capture_output=True, text=True
+    )
+    results = dict(line.strip().rsplit(": ", 1) for line in shown.stdout.splitlines() if ": " in line)
+    for name, result in results.items():
+        if result != "killed":
+            print(f"{name}: {result}")
+    print(
+        len(results), "mutants:", ", ".join(f"{count} {result}" for result, count in Counter(results.values()).items())
+    )
+    return status
+
+
+def _set_up(directory: Path) -> None:
+    """What mutmut needs: the package below `src`, and the tests beside it."""
+    directory.mkdir(exist_ok=True)
+    for source, target in (("addon", "src"), ("tests", "tests"), ("config", "config")):
+        shutil.rmtree(directory / target, ignore_errors=True)
+        shutil.copytree(_ROOT / source, directory / target, ignore=shutil.ignore_patterns("__pycache__"))
+        if target != "src":
+            shutil.rmtree(directory / "mutants" / target, ignore_errors=True)
+    shutil.copy(_ROOT / "README.md", directory)
+    tests = [f"tests/unit/test_{name}.py" for name in f"{_TESTS} {_FURTHER_TESTS}".split()]
+    settings = {
+        "source_paths": ["src"],
+        "only_mutate": [f"src/oci_ns/{module}.py" for module in CORE],
+        # Tests with examples made at random would take most of the time.
+        "pytest_add_cli_args": ["-m", "not hypothesis", f"--deselect={_ELSEWHERE}"],
+        "pytest_add_cli_args_test_selection": tests,
+        "also_copy": ["config", "README.md"],
+        # For a machine that does other things, too.
+        "timeout_constant": 5.0,
+        "timeout_multiplier": 3.0,
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    (directory / "pyproject.toml").write_text("\n".join([_PYTEST, "[tool.mutmut]", *lines, ""]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
