@@ -19,8 +19,8 @@ from pathlib import Path
 from tests.unit.rooms import CORE
 
 _ROOT = Path(__file__).parents[1]
-_TESTS = "check decided distribution explain findings index_tables plain_tables pulls reference registries_conf routes"
-_FURTHER_TESTS = "selection toml_pieces trace vectors way_back"
+_TESTS = "check cli decided distribution explain findings garbage index_tables plain_tables pulls reference".split()
+_TESTS += "registries_conf routes selection spec_error toml_pieces trace vectors way_back".split()
 """Those that say what the core does, and are quick."""
 _ELSEWHERE = "tests/unit/test_registries_conf.py::test_the_default_is_the_configuration_that_comes_along"
 """Knows where the checkout is."""
@@ -66,7 +66,7 @@ def _set_up(directory: Path) -> None:
         if target != "src":
             shutil.rmtree(directory / "mutants" / target, ignore_errors=True)
     shutil.copy(_ROOT / "README.md", directory)
-    tests = [f"tests/unit/test_{name}.py" for name in f"{_TESTS} {_FURTHER_TESTS}".split()]
+    tests = [f"tests/unit/test_{name}.py" for name in _TESTS]
     settings = {
         "source_paths": ["src"],
         "only_mutate": [f"src/oci_ns/{module}.py" for module in CORE],
