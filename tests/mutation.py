@@ -19,8 +19,19 @@ from pathlib import Path
 from tests.unit.rooms import CORE
 
 _ROOT = Path(__file__).parents[1]
-_TESTS = "check cli decided distribution explain findings garbage index_tables plain_tables pulls reference".split()
-_TESTS += "registries_conf routes selection spec_error toml_pieces trace vectors way_back".split()
+_TESTS = ["check", "cli", "decided", "distribution", "explain", "findings", "garbage", "index_tables", "plain_tables"]
+_TESTS += [
+    "pulls",
+    "reference",
+    "registries_conf",
+    "routes",
+    "selection",
+    "spec_error",
+    "toml_pieces",
+    "trace",
+    "vectors",
+    "way_back",
+]
 """Those that say what the core does, and are quick."""
 _ELSEWHERE = "tests/unit/test_registries_conf.py::test_the_default_is_the_configuration_that_comes_along"
 """Knows where the checkout is."""
