@@ -19,7 +19,18 @@ from pathlib import Path
 from tests.unit.rooms import CORE
 
 _ROOT = Path(__file__).parents[1]
-_TESTS = ["check", "cli", "decided", "distribution", "explain", "findings", "garbage", "index_tables", "plain_tables"]
+_TESTS = [
+    "check",
+    "index",
+    "cli",
+    "decided",
+    "distribution",
+    "explain",
+    "findings",
+    "garbage",
+    "index_tables",
+    "plain_tables",
+]
 _TESTS += [
     "pulls",
     "reference",
@@ -40,6 +51,18 @@ _PYTEST = """\
 # Not the checkout's, which has the tests import what is in the checkout.
 [tool.pytest.ini_options]
 addopts = "-p no:cacheprovider"
+"""
+
+_CONFTEST = """\
+import functools
+import gc
+
+
+def pytest_sessionstart():
+    # A mutant's process is a copy of one in which the tests have run: what was remembered hides what has changed.
+    for each in gc.get_objects():
+        if isinstance(each, functools._lru_cache_wrapper):
+            each.cache_clear()
 """
 
 
@@ -77,6 +100,7 @@ def _set_up(directory: Path) -> None:
         if target != "src":
             shutil.rmtree(directory / "mutants" / target, ignore_errors=True)
     shutil.copy(_ROOT / "README.md", directory)
+    (directory / "conftest.py").write_text(_CONFTEST)
     tests = [f"tests/unit/test_{name}.py" for name in _TESTS]
     settings = {
         "source_paths": ["src"],
@@ -84,7 +108,7 @@ def _set_up(directory: Path) -> None:
         # Tests with examples made at random would take most of the time.
         "pytest_add_cli_args": ["-m", "not hypothesis", f"--deselect={_ELSEWHERE}"],
         "pytest_add_cli_args_test_selection": tests,
-        "also_copy": ["config", "README.md"],
+        "also_copy": ["config", "conftest.py", "README.md"],
         # For a machine that does other things, too.
         "timeout_constant": 5.0,
         "timeout_multiplier": 3.0,

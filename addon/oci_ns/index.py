@@ -102,7 +102,7 @@ class RouteIndex:
     def may_rewrite(self, scheme: str, host: str, port: int | None) -> bool:
         """Whether requests to the host may be rewritten: an endpoint, or an entry says more than that it is itself."""
         name = registry_name(scheme, host, port)
-        return name in self._locations.registries or name in self._claimed or self.find(name, "", "") is not None
+        return name in self._locations.registries or name in self._claimed or self.find(name) is not None
 
     def is_insecure(self, host: str, port: int, *, otherwise: bool = False) -> bool:
         """Whether the certificate at this address need not be verified; `otherwise` where no endpoint is there.
@@ -112,7 +112,7 @@ class RouteIndex:
         address = address_key(host, port)
         if address in self._addresses.verified or address in self._addresses.insecure:
             return address not in self._addresses.verified
-        found = self.find(registry_name("https", host, port), "", "")
+        found = self.find(registry_name("https", host, port))
         primary = found.route.registry.primary if found is not None else None
         if primary is None or primary.location:
             return otherwise
@@ -138,7 +138,7 @@ class RouteIndex:
         """Each location that stands for several namespaces, so that none is told from it, and whose these are."""
         return self._locations.ambiguous()
 
-    def find(self, source_host: str, scope: str, suffix: str) -> Found | None:
+    def find(self, source_host: str, scope: str = "", suffix: str = "") -> Found | None:
         """The route of a repository (or other path) of a source registry, if there is one that claims anything."""
         strip = 0
         if self._prefixes.is_whole(source_host):

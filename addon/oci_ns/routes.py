@@ -167,8 +167,8 @@ class RouteTable:
         return as_pull(request, kept, place.namespaces[namespace])
 
     def _by_path(self, request: Request) -> Decision | None:
-        first, slash, rest = request.target.scope.partition("/")
-        if not slash or not rest or not looks_like_host(first):
+        first, _, rest = request.target.scope.partition("/")
+        if not rest or not looks_like_host(first):
             return None
         source_host = canonical_registry(first)
         found = self.index.find(source_host, rest, request.target.suffix)

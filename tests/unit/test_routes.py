@@ -13,7 +13,6 @@ from oci_ns.conf_files import parse_text
 from oci_ns.explain import decide_url, image_object, url_object
 from oci_ns.index import RouteIndex
 from oci_ns.options import policy_of
-from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.routes import RouteTable
 from tests.unit.settings import settings
 
@@ -179,6 +178,19 @@ ROWS = [
     ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net", "pass", "a.b.example.net", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net"),
     ("odd case", {}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/x/manifests/1?ns=quay.io"),
     ("odd case", {}, "GET", f"{P}/v2/a/manifests/b", "rewrite", "docker.io", "location", f"{P}/v2/a/manifests/b?ns=docker.io"),
+    ("odd case", {}, "GET", f"{P}/v2/a/manifests/b?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/b?ns=docker.io"),
+    ("catch-all", {}, "GET", f"{P}/v2/any/x/manifests/1?ns=ghcr.io&n=1", "pass", "ghcr.io", "query", f"{P}/v2/any/x/manifests/1?ns=ghcr.io&n=1"),
+    ("catch-all", {}, "PUT", f"{P}/v2/ghcr.io/o/i/manifests/1", "rewrite", "ghcr.io", "path", f"{P}/v2/any/o/i/manifests/1?ns=ghcr.io"),
+    ("both", {}, "PUT", f"{Q}/v2/a/manifests/1?ns=quay.io&ns=x", "rewrite", "quay.io", "query", f"{Q}/v2/a/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay.io/", "rewrite", "docker.io", "location", f"{P}/v2/quay.io/?ns=docker.io"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v1?ns=quay.io", "rewrite", None, "query", "https://pinned.example.com/v2/etcd/manifests/v2"),
+    ("tagged", {}, "GET", "https://pinned.example.com/v2/quay.io/coreos/etcd/manifests/v1", "rewrite", None, "path", "https://pinned.example.com/v2/etcd/manifests/v2"),
+    ("tagged", {"ns_default": "quay.io"}, "GET", "https://pinned.example.com/v2/coreos/etcd/manifests/v1", "rewrite", None, "default", "https://pinned.example.com/v2/etcd/manifests/v2"),
+    ("coreos", {}, "GET", f"{P}/v2/quay.io/coreos/etcd/manifests/1", "rewrite", "quay.io", "path", f"{P}/v2/c/etcd/manifests/1?ns=quay.io"),
+    ("coreos", {"ns_default": "quay.io"}, "GET", f"{P}/v2/coreos/x/manifests/1", "rewrite", "quay.io", "default", f"{P}/v2/c/x/manifests/1?ns=quay.io"),
+    ("no repository", {}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "pass", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
+    ("no repository", {"ns_client_namespace": "override"}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1?ns=x", "rewrite", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
+    ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/_catalog?n=5", "rewrite", "other.example.com", "default", f"{P}/v2/_catalog?n=5&ns=other.example.com"),
     # -- default and unresolved -----------------------------------------------------------------------------------
     ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
@@ -349,6 +361,14 @@ SUBJECTS = [
     (GHCR_ORG, f"GET https://proxy.example.com/v2/gh/x/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
     (GHCR_ORG, f"GET https://proxy.example.com/v2/ghcr.io/org/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
     (TWO_PREFIXES, "GET https://proxy.example.com/v2/gh/c/tags/list", "ghcr.io/c"),
+    (QUAY, "PUT https://quay.io/v2/a/manifests/1?ns=quay.io", "quay.io/a:1"),
+    (HUB, "GET https://proxy.example.com/v2/library/x/manifests/1", "docker.io/library/x:1"),
+    (HUB, "GET https://proxy.example.com/v2/library/x/manifests/1?ns=docker.io", "docker.io/library/x:1"),
+    (
+        CONFIGS["no repository"],
+        "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1",
+        "quay.io/coreos/etcd:1",
+    ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
 ]
@@ -400,6 +420,53 @@ def test_a_repository_is_called_what_the_addressed_host_calls_it(
     assert table.moved_repository("https", host, 443, repository) == there
 
 
-def test_only_the_index_that_a_registry_is_of_knows_its_route() -> None:
-    with pytest.raises(ValueError, match=r"^the endpoint a\.com is not of an index$"):
-        RouteIndex().route_of(Registry("a.com", Endpoint("a.com")))
+MIRRORED = registry("quay.io", "one.example.com/a quay.io", "two.example.com quay.io")
+REASONS = [
+    # configuration, options, request, prefix of the entry, endpoint, whether it is a pull, where else, error
+    (MIRRORED, {}, f"GET {Q}/v2/a/manifests/1", "quay.io", "one.example.com/a", True, ["two.example.com", "quay.io"], None),
+    (MIRRORED, {}, f"PUT {Q}/v2/a/manifests/1", "quay.io", None, False, [], None),
+    (MIRRORED, {}, f"PUT {Q}/v2/a/manifests/1?ns=quay.io", "quay.io", None, False, [], None),
+    (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1?ns=quay.io", None, "one.example.com/a", True, [], None),
+    (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1", None, "one.example.com/a", True, [], None),
+    (MIRRORED, {}, "PUT https://one.example.com/v2/a/x/manifests/1", None, None, False, [], None),
+    (MIRRORED, {}, "PUT https://one.example.com/v2/quay.io/x/manifests/1", "quay.io", "one.example.com/a", False, [], None),
+    (CONFIGS["no repository"], {}, "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "quay.io/coreos/etcd",
+        None, False, [], None),
+    (CONFIGS["blocked"], {}, "GET https://bad.example.com/v2/", "bad.example.com", None, False, [],
+        (403, "DENIED", "pulling is blocked by registries.conf: prefix bad.example.com", "r.conf:1")),
+    (CONFIGS["blocked"], {}, f"GET {P}/v2/bad/a/manifests/1", None, None, False, [],
+        (403, "DENIED", "pulling is blocked by registries.conf: proxy.example.com for bad.example.com", None)),
+    (CONFIGS["all broken"], {}, f"GET {Q}/v2/a/manifests/1", "quay.io", None, False, [],
+        (404, "NAME_UNKNOWN", "no location of prefix quay.io can serve quay.io/a", "r.conf:1")),
+    (QUAY, {"ns_client_namespace": "reject"}, f"GET {P}/v2/?ns=c.com", None, None, False, [],
+        (403, "DENIED", "ns=c.com is not configured for proxy.example.com (ns_client_namespace=reject)", None)),
+    (QUAY, {"ns_unresolved": "reject"}, "GET https://c.com/v2/", None, None, False, [],
+        (404, "NAME_UNKNOWN", "no rule tells which registry c.com/v2/ belongs to",
+         "ns_unresolved=reject; ns-inject explain shows how a request is decided")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options", "asked", "prefix", "endpoint", "is_pull", "elsewhere", "error"), REASONS)
+def test_a_decision_says_by_which_entry_to_which_endpoint_and_what_else(
+    text: str,
+    options: dict[str, str],
+    asked: str,
+    prefix: str | None,
+    endpoint: str | None,
+    is_pull: bool,
+    elsewhere: list[str],
+    error: tuple[int, str, str, str | None] | None,
+) -> None:
+    document = parse_text(Path("r.conf"), text.encode())
+    table = RouteTable(RouteIndex(document.registries.values()), policy_of(settings(**options)))
+    method, _, url = asked.partition(" ")
+    decision = decide_url(table, method, url)
+    assert (decision.registry and decision.registry.prefix) == prefix
+    assert (decision.endpoint and decision.endpoint.location) == endpoint
+    assert decision.pull is is_pull
+    assert [other.endpoint and other.endpoint.location for other in decision.alternatives] == elsewhere
+    found = decision.error
+    assert (found and (found.status, found.code, found.message, found.detail)) == error
+    if error is not None:
+        assert f"{decision.scheme}://{decision.host}{decision.target}" == url
+        assert decision.port == 443
