@@ -74,6 +74,15 @@ def test_rows_that_were_cut_are_as_if_they_had_never_been_there() -> None:
         assert rows.registry(len(kept)).primary.number == 3 * len(kept) + 2
 
 
+def test_registries_are_a_sequence_that_equals_any_of_the_same() -> None:
+    registries = INDEX.registries
+    assert registries == tuple(registries) == registries[:]
+    assert registries[:1] != registries
+    assert registries[1:2] != registries[:1]
+    assert registries != list(registries)
+    assert (len(registries), registries[2].prefix, repr(registries)) == (7, "p.com/x", "<7 registries>")
+
+
 def test_alternatives_are_a_sequence_of_decisions_that_are_made_once() -> None:
     decision = decide_url(RouteTable(), "GET", "https://a.com/v2/")
     made: list[int] = []
