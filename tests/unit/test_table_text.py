@@ -25,7 +25,8 @@ def rows_of(text: str, part: str = "") -> list[tuple[str, ...]]:
     ("text", "expected"),
     [
         ("", []),
-        (registry("a.com", more=FLAGS), [("a.com", "a.com", "", "plain http, insecure, forwards credentials", "r.conf:1")]),
+        (registry("a.com", more=FLAGS),
+            [("a.com", "a.com", "", "plain http, insecure, forwards credentials", "r.conf:1")]),
         (registry("*.a.com", "p.com *", location=None),
             [("*.a.com", "p.com", "*", "", "r.conf:1"), ("", "the registry itself", "", "", "r.conf:1")]),
         (CONFIGS["split"],
