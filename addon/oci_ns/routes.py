@@ -60,7 +60,7 @@ class RouteTable:
         """What the addressed host calls a repository that a client calls `repository`, where it keeps its requests."""
         decision = self.decide("PUT", scheme, host, port, f"/v2/{repository}/manifests/latest")
         there = parse(decision.target) if decision.moved is not None else None
-        return there.scope if there is not None else repository
+        return there.scope if there is not None and there.operation is Operation.MANIFEST else repository
 
     def decide(self, method: str, scheme: str, host: str, port: int, target: str) -> Decision:
         """Decide about a request for `target` (path and query as sent) to the addressed host.
@@ -224,7 +224,7 @@ class RouteTable:
 
     def _mounted(self, request: Request, namespace: str | None, repository: str) -> str | None:
         """What the endpoint that an upload goes to calls another repository of the client's; None where it lacks it."""
-        target = f"/v2/{quote(repository, safe='/', errors='surrogateescape')}/blobs/uploads/"
+        target = f"/v2/{quote(repository, errors='surrogateescape')}/blobs/uploads/"
         decision = self.decide("POST", request.scheme, request.host, request.port, target)
         if decision.error is not None or decision.namespace != namespace:
             return None

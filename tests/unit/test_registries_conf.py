@@ -96,6 +96,9 @@ BROKEN = {
     '[aliases]\nx = "b/x"\n': (
         'r.conf:1: the alias x = "b/x" must name a registry and repository, without tag or digest'
     ),
+    '[aliases]\nx = "b/c.d/e"\n': (
+        'r.conf:1: the alias x = "b/c.d/e" must name a registry and repository, without tag or digest'
+    ),
     '[aliases]\nx = "b.com"\n': (
         'r.conf:1: the alias x = "b.com" must name a registry and repository, without tag or digest'
     ),
@@ -201,7 +204,7 @@ def test_of_two_spellings_of_a_key_the_documented_one_counts() -> None:
     assert list(parse_text(CONF, text).registries) == ["a.com"]
 
 
-@pytest.mark.parametrize("alias", ['x = "b.com/x"', '"a/x" = "b.com:80/c/x"', 'x = ""', '"" = ""'])
+@pytest.mark.parametrize("alias", ['x = "b.com/x"', '"a/b.c/x" = "b.com:80/c/x"', 'x = ""', '"" = ""'])
 def test_an_alias_for_a_name_without_a_registry_is_nothing_to_complain_about(alias: str) -> None:
     assert parse_text(CONF, f"[aliases]\n{alias}\n".encode()).warnings == ()
 

@@ -68,6 +68,7 @@ CONFIGS = {
     "all broken": registry("quay.io", location="not!a!host"),
     "odd ns": registry("quay.io", "proxy.example.com a&b=c#d"),
     "other ns": registry("docker.io", "proxy.example.com/hub upstream-hub"),
+    "port": registry("quay.io", "proxy.example.com:5000/quay quay.io"),
     "other host's ns": registry("docker.io", "proxy.example.com hub.example.com"),
     "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
     "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
@@ -191,6 +192,7 @@ ROWS = [
     ("no repository", {}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "pass", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
     ("no repository", {"ns_client_namespace": "override"}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1?ns=x", "rewrite", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/_catalog?n=5", "rewrite", "other.example.com", "default", f"{P}/v2/_catalog?n=5&ns=other.example.com"),
+    ("port", {}, "POST", "https://proxy.example.com:5000/v2/quay.io/a/blobs/uploads/?mount=x&from=quay.io/b", "rewrite", "quay.io", "path", "https://proxy.example.com:5000/v2/quay/a/blobs/uploads/?mount=x&from=quay%2Fb&ns=quay.io"),
     # -- default and unresolved -----------------------------------------------------------------------------------
     ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
@@ -408,6 +410,10 @@ def test_a_reference_in_a_location_is_for_manifests_alone(request_line: str, tar
         ("both", "proxy.example.com", "docker.io/library/x", "library/x"),
         ("both", "proxy.example.com", "quay/a/b", "quay/a/b"),
         ("both", "quay.io", "a/b", "a/b"),
+        ("both", "quay.io", "A/b", "A/b"),
+        ("both", "proxy.example.com", "quay.io/A", "quay.io/A"),
+        ("both", "proxy.example.com", "quay.io/a?b", "quay.io/a?b"),
+        ("port", "proxy.example.com:5000", "quay.io/a", "quay/a"),
         ("both", "elsewhere.example.net", "quay.io/a", "quay.io/a"),
         ("no repository", "etcd.example.com", "quay.io/coreos/etcd", "quay.io/coreos/etcd"),
     ],
@@ -417,7 +423,8 @@ def test_a_repository_is_called_what_the_addressed_host_calls_it(
 ) -> None:
     document = parse_text(Path("registries.conf"), CONFIGS[config].encode())
     table = RouteTable(RouteIndex(document.registries.values()))
-    assert table.moved_repository("https", host, 443, repository) == there
+    name, _, port = host.partition(":")
+    assert table.moved_repository("https", name, int(port or 443), repository) == there
 
 
 MIRRORED = registry("quay.io", "one.example.com/a quay.io", "two.example.com quay.io")

@@ -191,6 +191,8 @@ def test_a_mount_names_the_other_repository_as_the_endpoint_does(query: str | No
         ("docker.io/special/x", ""),
         ("quay.io/app", ""),
         ("elsewhere", ""),
+        ("docker.io/A", ""),
+        ("%ff", ""),
     ],
 )
 def test_a_mount_is_asked_for_where_a_push_to_the_other_repository_would_go(other: str, named: str) -> None:
