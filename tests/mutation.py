@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.unit.rooms import CORE
 
 _ROOT = Path(__file__).parents[1]
+_MUTMUT = [sys.executable, "-m", "mutmut"]
 _TESTS = [
     "check",
     "index",
@@ -71,24 +72,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("mutants", nargs="*", help="only these")
     parser.add_argument("--directory", type=Path, default=_ROOT / ".mutation", help="where they are made and kept")
+    parser.add_argument("--every", type=int, metavar="N", help="only each Nth, of all modules")
     parser.add_argument("--processes", type=int, default=1)
     arguments = parser.parse_args()
-    _set_up(arguments.directory)
-    mutmut = [sys.executable, "-m", "mutmut"]
-    run = [*mutmut, "run", "--max-children", str(arguments.processes), *arguments.mutants]
+    directory = arguments.directory
+    _set_up(directory)
     os.nice(19)
-    status = subprocess.run(run, cwd=arguments.directory, check=False).returncode
-    shown = subprocess.run(
-        [*mutmut, "results", "--all", "true"], cwd=arguments.directory, check=True, capture_output=True, text=True
-    )
-    results = dict(line.strip().rsplit(": ", 1) for line in shown.stdout.splitlines() if ": " in line)
+    run = [*_MUTMUT, "run", "--max-children", str(arguments.processes)]
+    chosen = arguments.mutants
+    if arguments.every:
+        # All mutants are made before the first is tried.
+        subprocess.run([*run, f"oci_ns.{CORE[0]}.*"], cwd=directory, check=True)
+        chosen = list(_results(directory))[:: arguments.every]
+    status = subprocess.run([*run, *chosen], cwd=directory, check=False).returncode
+    results = {name: result for name, result in _results(directory).items() if result != "not checked"}
     for name, result in results.items():
         if result != "killed":
             print(f"{name}: {result}")
-    print(
-        len(results), "mutants:", ", ".join(f"{count} {result}" for result, count in Counter(results.values()).items())
-    )
+    counts = Counter(results.values()).items()
+    print(len(results), "mutants:", ", ".join(f"{count} {result}" for result, count in counts))
     return status
+
+
+def _results(directory: Path) -> dict[str, str]:
+    """What has become of each mutant, tried lately or before."""
+    command = [*_MUTMUT, "results", "--all", "true"]
+    shown = subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+    return dict(line.strip().rsplit(": ", 1) for line in shown.splitlines() if ": " in line)
 
 
 def _set_up(directory: Path) -> None:
