@@ -69,6 +69,7 @@ def test_a_target_is_parsed(target: str, operation: Operation, scope: str, suffi
     path, _, query = target.partition("?")
     assert (parsed.path, parsed.query) == (path, query or None)
     repository = f"/{parsed.raw_repository}" if parsed.raw_repository else ""
+    assert scope or parsed.raw_repository == ""
     assert f"{parsed.base}{repository}{parsed.tail}" == path
 
 
