@@ -371,6 +371,11 @@ SUBJECTS = [
         "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1",
         "quay.io/coreos/etcd:1",
     ),
+    (
+        CONFIGS["other host's ns"],
+        "GET https://proxy.example.com/v2/a/tags/list?ns=hub.example.com",
+        "hub.example.com/a",
+    ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
 ]
@@ -382,6 +387,11 @@ def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_lin
     method, _, url = request_line.partition(" ")
     found = decide_url(table, method, url).subject
     assert (str(found) if found is not None else None) == subject
+
+
+def test_a_request_that_is_rejected_is_about_what_its_client_said() -> None:
+    table = RouteTable(index_of(QUAY), policy_of(settings(ns_client_namespace="reject")))
+    assert str(decide_url(table, "GET", f"{P}/v2/a/manifests/1?ns=c.com").subject) == "c.com/a:1"
 
 
 TAGGED = registry("a.com", "host.example/p:1 a.com", location="other.example/q:2")
