@@ -13,6 +13,7 @@ from oci_ns.conf_files import parse_text
 from oci_ns.decision import Decision
 from oci_ns.explain import decide_url
 from oci_ns.index import RouteIndex
+from oci_ns.reference import parse_image
 from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.registry_rows import Rows
 from oci_ns.routes import RouteTable
@@ -53,6 +54,14 @@ INDEX = index_of(
 )  # fmt: skip
 def test_an_index_answers(answer: Callable[[RouteIndex], object], expected: object) -> None:
     assert answer(INDEX) == expected
+
+
+@pytest.mark.parametrize(("host", "prefix"), [("x.a.com", "*.a.com"), ("xy.a.com", "xy.a.com"), ("z.a.com", "*.a.com")])
+def test_of_a_wildcard_and_a_host_the_longer_one_counts_as_they_are_written(host: str, prefix: str) -> None:
+    index = index_of(registry("x.a.com") + registry("xy.a.com") + registry("*.a.com", location=None))
+    found = index.find_image(parse_image(f"{host}/i"))
+    assert found is not None
+    assert found[0].prefix == prefix
 
 
 def test_only_the_index_that_a_registry_is_of_knows_its_route() -> None:

@@ -193,12 +193,17 @@ LINES = [
     (registry("quay.io/coreos/etcd", "m.example.com", location="e.example.com/e"), {}, "https://quay.io/v2/coreos/etcd/manifests/1", "no mirror 1   m.example.com: location and repository leave no repository there  [r.conf:5]"),
     (SHARED, {}, "https://p.com/v2/a.com/x/manifests/1", "no primary    a.com: the request addresses p.com, which never falls back to the source registry  [r.conf:1]"),
     (CONFIGS["blocked"], {}, "https://bad.example.com/v2/a/manifests/1", "=> blocked    pulling is blocked by registries.conf: prefix bad.example.com  [prefix bad.example.com, r.conf:1]"),
+    (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "=> endpoint   p.com/a, ns=a.com: stays where it is addressed  [r.conf:5]"),
+    (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "..            path, default, unresolved: not reached"),
+    (registry("a.com", "p.com a.com"), {}, "https://p.com/v2/x/y/manifests/1", "no path       x/y does not begin with a registry"),
     # -- images ---------------------------------------------------------------------------------------------------
     (CORE, {}, "quay.io/coreos/etcd", "~ quay.io/core: ends inside a component of quay.io/coreos/etcd  [r.conf:1]"),
     (CONFIGS["split"], {}, "quay.io/a:1", "no mirror 1   d.example.com, ns=quay.io: pull-from-mirror = digest-only, and this is not by digest  [r.conf:5]"),
     (registry("quay.io:50"), {}, "quay.io:5000/a", "~ quay.io:50: another port is another registry: quay.io:50 is not quay.io:5000  [r.conf:1]"),
     (registry("a.quay.io:81/x") + registry("*.quay.io", location=None), {}, "a.quay.io:81/x/y", "~ *.quay.io: matches, too, but a.quay.io:81/x goes before it  [r.conf:5]"),
     (registry("*", "p.com *", location=None), {}, "x.io/a", "=> prefix     * matches where no other prefix does  [prefix *, r.conf:1]"),
+    (registry("*", "p.com *", location=None), {}, "x.io/a", "=> mirror 1   p.com, ns=x.io: tried first  [r.conf:4]"),
+    (CONFIGS["blocked"], {}, "bad.example.com/a", "-- mirror 1   proxy.example.com/bad, ns=bad.example.com  [r.conf:5]"),
     (CONFIGS["blocked"], {}, "bad.example.com/a", "=> blocked    pulling is forbidden; the places below are not asked  [prefix bad.example.com, r.conf:1]"),
 ]  # fmt: skip
 
@@ -222,6 +227,7 @@ def test_the_trace_says(text: str, options: dict[str, str], question: str, line:
             "quay.io/a/bcd quay.io/a/bc * quay.io:5000 quay.io/a/bcd:2"),
         ("a.quay.io quay.io *.quay.io", "https://a.quay.io:81/v2/", "*.quay.io a.quay.io quay.io"),
         ("quay.io:5000 *.quay.io", "https://quay.io/v2/", "*.quay.io quay.io:5000"),
+        ("quay.io/zzzzzz quay.io/ax", "https://quay.io/v2/abc/manifests/1", "quay.io/ax quay.io/zzzzzz"),
         ("quay.io/z quay.io/a", "https://quay.io/v2/", "quay.io/a quay.io/z"),
         ("quay.io/z quay.io/ab quay.io/abx", "https://quay.io/v2/abc/manifests/1", "quay.io/ab quay.io/abx quay.io/z"),
     ],
