@@ -196,6 +196,12 @@ LINES = [
     (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "=> endpoint   p.com/a, ns=a.com: stays where it is addressed  [r.conf:5]"),
     (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "..            path, default, unresolved: not reached"),
     (registry("a.com", "p.com a.com"), {}, "https://p.com/v2/x/y/manifests/1", "no path       x/y does not begin with a registry"),
+    (registry("*.quay.io", "p.com *", location=None), {}, "https://a.quay.io/v2/x/manifests/1", ".. primary    the source registry: tried where those before it fail  [r.conf:1]"),
+    (SHARED, {}, "https://p.com/x?y=/v2/", "=> request    /x is not below /v2: no request of the distribution API"),
+    (SHARED, {}, "https://p.com/v2/auth", "=> request    below /v2, but no operation of the distribution API"),
+    (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1?ns=a.com", "=> query      the client sent ns=a.com, and p.com is its endpoint  [prefix a.com, r.conf:1]"),
+    (SHARED, {"ns_client_namespace": "reject"}, "https://p.com/v2/?ns=c.com", "=> query      the client sent ns=c.com, which is not configured for p.com"),
+    (SHARED, {}, "https://x.com/v2/", "=> unresolved ns_unresolved=pass: sent on as it is"),
     # -- images ---------------------------------------------------------------------------------------------------
     (CORE, {}, "quay.io/coreos/etcd", "~ quay.io/core: ends inside a component of quay.io/coreos/etcd  [r.conf:1]"),
     (CONFIGS["split"], {}, "quay.io/a:1", "no mirror 1   d.example.com, ns=quay.io: pull-from-mirror = digest-only, and this is not by digest  [r.conf:5]"),
