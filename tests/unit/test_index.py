@@ -64,6 +64,12 @@ def test_of_a_wildcard_and_a_host_the_longer_one_counts_as_they_are_written(host
     assert found[0].prefix == prefix
 
 
+def test_a_prefix_ends_before_a_tag_also_where_the_host_has_a_port() -> None:
+    found = index_of(registry("h.com:5000/a") + registry("h.com:5000")).find_image(parse_image("h.com:5000/a:1"))
+    assert found is not None
+    assert found[0].prefix == "h.com:5000/a"
+
+
 def test_only_the_index_that_a_registry_is_of_knows_its_route() -> None:
     with pytest.raises(ValueError, match=r"^the endpoint a\.com is not of an index$"):
         RouteIndex().route_of(Registry("a.com", Endpoint("a.com")))

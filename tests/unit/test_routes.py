@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from oci_ns.conf_files import parse_text
+from oci_ns.distribution import Moved
 from oci_ns.explain import decide_url, image_object, url_object
 from oci_ns.index import RouteIndex
 from oci_ns.options import policy_of
@@ -193,6 +194,7 @@ ROWS = [
     ("no repository", {"ns_client_namespace": "override"}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1?ns=x", "rewrite", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/_catalog?n=5", "rewrite", "other.example.com", "default", f"{P}/v2/_catalog?n=5&ns=other.example.com"),
     ("port", {}, "POST", "https://proxy.example.com:5000/v2/quay.io/a/blobs/uploads/?mount=x&from=quay.io/b", "rewrite", "quay.io", "path", "https://proxy.example.com:5000/v2/quay/a/blobs/uploads/?mount=x&from=quay%2Fb&ns=quay.io"),
+    ("digest", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "rewrite", None, "path", f"{Q}/v2/a/manifests/1"),
     # -- default and unresolved -----------------------------------------------------------------------------------
     ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
@@ -376,6 +378,19 @@ SUBJECTS = [
         "GET https://proxy.example.com/v2/a/tags/list?ns=hub.example.com",
         "hub.example.com/a",
     ),
+    (CONFIGS["all broken"], "GET https://quay.io/v2/a/manifests/1", "quay.io/a:1"),
+    (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad.example.com/a/manifests/v1", "bad.example.com/a:v1"),
+    (registry("ghcr.io/org", "proxy.example.com/gh"), f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io", "ghcr.io/org/a"),
+    (
+        registry("ghcr.io/a", "proxy.example.com/gh") + registry("ghcr.io/b", "proxy.example.com/gh"),
+        f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io",
+        "ghcr.io/a",
+    ),
+    (
+        registry("ghcr.io/org", "proxy.example.com/gh ghcr.io", "proxy.example.com/gh ghcr.io"),
+        f"GET {P}/v2/gh/a/tags/list",
+        "ghcr.io/org/a",
+    ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
 ]
@@ -444,6 +459,7 @@ REASONS = [
     (MIRRORED, {}, f"PUT {Q}/v2/a/manifests/1", "quay.io", None, False, [], None),
     (MIRRORED, {}, f"PUT {Q}/v2/a/manifests/1?ns=quay.io", "quay.io", None, False, [], None),
     (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1?ns=quay.io", None, "one.example.com/a", True, [], None),
+    (CONFIGS["other host's ns"], {}, f"GET {P}/v2/a/manifests/1?ns=hub.example.com", None, "proxy.example.com", True, [], None),
     (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1", None, "one.example.com/a", True, [], None),
     (MIRRORED, {}, "PUT https://one.example.com/v2/a/x/manifests/1", None, None, False, [], None),
     (MIRRORED, {}, "PUT https://one.example.com/v2/quay.io/x/manifests/1", "quay.io", "one.example.com/a", False, [], None),
@@ -482,8 +498,27 @@ def test_a_decision_says_by_which_entry_to_which_endpoint_and_what_else(
     assert (decision.endpoint and decision.endpoint.location) == endpoint
     assert decision.pull is is_pull
     assert [other.endpoint and other.endpoint.location for other in decision.alternatives] == elsewhere
+    assert not any(other.pull or other.alternatives for other in decision.alternatives)
     found = decision.error
     assert (found and (found.status, found.code, found.message, found.detail)) == error
     if error is not None:
         assert f"{decision.scheme}://{decision.host}{decision.target}" == url
         assert decision.port == 443
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "moved"),
+    [
+        ("both", f"GET {Q}/v2/a/manifests/1", Moved("", "quay")),
+        ("both", f"GET {P}/v2/quay.io/a/manifests/1", Moved("quay.io", "quay")),
+        ("coreos", f"GET {Q}/v2/coreos/etcd/manifests/1", Moved("coreos", "c")),
+        ("coreos", f"GET {Q}/v2/%63oreos/etcd/manifests/1", Moved("%63oreos", "c")),
+        ("default", f"GET {P}/v2/quay.io/a/manifests/1", Moved("quay.io", "")),
+        ("default", f"GET {Q}/v2/a/manifests/1", None),
+        ("both", f"GET {Q}/v2/", None),
+        ("both", f"GET {P}/v2/quay/a/manifests/1", None),
+    ],
+)
+def test_what_a_repository_begins_with_instead_is_told(config: str, asked: str, moved: Moved | None) -> None:
+    method, _, url = asked.partition(" ")
+    assert decide_url(RouteTable(index_of(CONFIGS[config])), method, url).moved == moved
