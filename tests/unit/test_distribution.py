@@ -24,6 +24,7 @@ O = Operation  # noqa: E741
         ("/v2", O.PING, "", ""),
         ("/v2/", O.PING, "", ""),
         ("/v2/?ns=a", O.PING, "", ""),
+        ("/v2?ns=a", O.PING, "", ""),
         ("/%76%32/", O.PING, "", ""),
         ("/v2/_catalog?n=1", O.CATALOG, "", ""),
         ("/v2/a/tags/list", O.TAGS, "a", ""),

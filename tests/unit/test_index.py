@@ -70,6 +70,11 @@ def test_a_prefix_ends_before_a_tag_also_where_the_host_has_a_port() -> None:
     assert found[0].prefix == "h.com:5000/a"
 
 
+def test_an_address_where_endpoints_disagree_is_named_with_its_port() -> None:
+    one = registry("a.com", location="p.com:5000", more="insecure = true")
+    assert index_of(one + registry("b.com", location="p.com:5000/b")).disputed_addresses() == ["p.com:5000"]
+
+
 def test_only_the_index_that_a_registry_is_of_knows_its_route() -> None:
     with pytest.raises(ValueError, match=r"^the endpoint a\.com is not of an index$"):
         RouteIndex().route_of(Registry("a.com", Endpoint("a.com")))

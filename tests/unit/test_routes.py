@@ -70,6 +70,13 @@ CONFIGS = {
     "odd ns": registry("quay.io", "proxy.example.com a&b=c#d"),
     "other ns": registry("docker.io", "proxy.example.com/hub upstream-hub"),
     "port": registry("quay.io", "proxy.example.com:5000/quay quay.io"),
+    "http": registry("quay.io", "m.example.com quay.io plain-http=true"),
+    "elsewhere": registry("quay.io", location="proxy.example.com", more='namespace-proxy = "*"'),
+    "upper case": registry("quay.io", "Proxy.example.com/a quay.io"),
+    "caught port": registry("quay.io", "q.example.com") + registry("*.example.org", location=None)
+    + registry("*", "proxy.example.com *", location=None),
+    "all blocked": registry("a.com", "proxy.example.com/s same", more="blocked = true")
+    + registry("b.com", "proxy.example.com/s same", more="blocked = true"),
     "other host's ns": registry("docker.io", "proxy.example.com hub.example.com"),
     "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
     "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
@@ -195,6 +202,11 @@ ROWS = [
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/_catalog?n=5", "rewrite", "other.example.com", "default", f"{P}/v2/_catalog?n=5&ns=other.example.com"),
     ("port", {}, "POST", "https://proxy.example.com:5000/v2/quay.io/a/blobs/uploads/?mount=x&from=quay.io/b", "rewrite", "quay.io", "path", "https://proxy.example.com:5000/v2/quay/a/blobs/uploads/?mount=x&from=quay%2Fb&ns=quay.io"),
     ("digest", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "rewrite", None, "path", f"{Q}/v2/a/manifests/1"),
+    ("http", {}, "GET", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", "http://m.example.com/v2/a/manifests/1?ns=quay.io"),
+    ("elsewhere", {}, "GET", f"{P}/v2/a/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/manifests/1?ns=quay.io"),
+    ("upper case", {}, "GET", f"{P}/v2/a/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/x/manifests/1?ns=quay.io"),
+    ("caught port", {}, "GET", f"{Q}:5000/v2/a/manifests/1", "rewrite", "quay.io:5000", "host", f"{P}/v2/a/manifests/1?ns=quay.io%3A5000"),
+    ("all blocked", {}, "GET", f"{P}/v2/s/a/manifests/1", "block", None, "location", None),
     # -- default and unresolved -----------------------------------------------------------------------------------
     ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
@@ -306,6 +318,12 @@ def test_a_certificate_is_verified_unless_every_endpoint_at_the_address_is_insec
     text: str, host: str, port: int, insecure: bool
 ) -> None:
     assert index_of(text).is_insecure(host, port) is insecure
+
+
+def test_what_is_said_of_certificates_counts_only_where_no_endpoint_is() -> None:
+    index = index_of(registry("a.example"))
+    assert not index.is_insecure("A.example", 443, otherwise=True)
+    assert index.is_insecure("b.example", 443, otherwise=True)
 
 
 @pytest.mark.parametrize(
