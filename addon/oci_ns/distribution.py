@@ -157,8 +157,6 @@ def _is_escape(text: str, at: int) -> bool:
 
 def _decode(path: str) -> str:
     """The path with each percent-escape as the one character of its byte, so that lengths can be mapped back."""
-    if "%" not in path:
-        return path
     out = []
     at = 0
     while at < len(path):

@@ -79,14 +79,12 @@ class RouteIndex:
         number = self._prefixes.number(route.prefix.name)
         return None if number in (None, self._number(route.registry)) else self._rows.registry(number)
 
-    def owner_of(self, endpoint: Endpoint) -> Registry | None:
-        """The registry of this index that an endpoint is written in; None where it is none of this index's."""
-        return None if endpoint.number is None else self._routes.route(self._rows.owner(endpoint.number)).registry
+    def owner_of(self, endpoint: Endpoint) -> Registry:
+        """The registry of this index that an endpoint of this index is written in."""
+        return self._routes.route(self._rows.owner(endpoint.row)).registry
 
     def _number(self, registry: Registry) -> int:
-        if registry.primary.number is None:
-            raise ValueError(f"prefix {registry.prefix} is not of this index")
-        return self._rows.owner(registry.primary.number)
+        return self._rows.owner(registry.primary.row)
 
     def endpoints_at_sources(self) -> frozenset[str]:
         """The names, in normal form, of each host[:port] that is an endpoint and the host of a prefix."""
@@ -104,7 +102,7 @@ class RouteIndex:
     def may_rewrite(self, scheme: str, host: str, port: int | None) -> bool:
         """Whether requests to the host may be rewritten: an endpoint, or an entry says more than that it is itself."""
         name = registry_name(scheme, host, port)
-        return name in self._locations.registries or name in self._claimed or self.find(name, "", "") is not None
+        return name in self._locations.registries or name in self._claimed or self.find(name) is not None
 
     def is_insecure(self, host: str, port: int, *, otherwise: bool = False) -> bool:
         """Whether the certificate at this address need not be verified; `otherwise` where no endpoint is there.
@@ -114,7 +112,7 @@ class RouteIndex:
         address = address_key(host, port)
         if address in self._addresses.verified or address in self._addresses.insecure:
             return address not in self._addresses.verified
-        found = self.find(registry_name("https", host, port), "", "")
+        found = self.find(registry_name("https", host, port))
         primary = found.route.registry.primary if found is not None else None
         if primary is None or primary.location:
             return otherwise
@@ -154,7 +152,7 @@ class RouteIndex:
         """Each location that stands for several namespaces, so that none is told from it, and whose these are."""
         return self._locations.ambiguous()
 
-    def find(self, source_host: str, scope: str, suffix: str) -> Found | None:
+    def find(self, source_host: str, scope: str = "", suffix: str = "") -> Found | None:
         """The route of a repository (or other path) of a source registry, if there is one that claims anything."""
         strip = 0
         if self._prefixes.is_whole(source_host):

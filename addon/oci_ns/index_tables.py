@@ -68,11 +68,9 @@ class IndexTables:
             if hop.scheme == "https":
                 self.addresses.add(address_key(hop.host, hop.port), insecure=hop.endpoint.insecure)
         for hop in route.proxies:
-            endpoint = hop.endpoint.number
-            if endpoint is not None:
-                self.locations.add(
-                    endpoint, hop.registry, hop.location, hop.namespace, prefix, blocked=route.registry.blocked
-                )
+            self.locations.add(
+                hop.endpoint.row, hop.registry, hop.location, hop.namespace, prefix, blocked=route.registry.blocked
+            )
 
     def _add_plain(self, number: int, prefix: str) -> bool:
         """Add a registry whose prefix is a host, and its own location, without making its route: nearly all are so."""

@@ -65,6 +65,13 @@ class Endpoint:
     number: int | None = field(default=None, compare=False, repr=False)
     """Its place in the `registry_rows.Rows` it comes from, if any: tells it from others that say the same."""
 
+    @property
+    def row(self) -> int:
+        """The same place, where there must be one. Raises ValueError."""
+        if self.number is None:
+            raise ValueError(f"the endpoint {self.location} is not of an index")
+        return self.number
+
 
 @dataclass(slots=True, unsafe_hash=True)
 class Registry:

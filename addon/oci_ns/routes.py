@@ -58,10 +58,8 @@ class RouteTable:
     def moved_repository(self, scheme: str, host: str, port: int, repository: str) -> str:
         """What the addressed host calls a repository that a client calls `repository`, where it keeps its requests."""
         decision = self.decide("PUT", scheme, host, port, f"/v2/{repository}/manifests/latest")
-        if decision.moved is None or decision.rerouted:
-            return repository
-        target = parse(decision.target)
-        return target.scope if target is not None else repository
+        there = parse(decision.target) if decision.moved is not None else None
+        return there.scope if there is not None and there.operation is Operation.MANIFEST else repository
 
     def decide(self, method: str, scheme: str, host: str, port: int, target: str) -> Decision:
         """Decide about a request for `target` (path and query as sent) to the addressed host.
@@ -159,8 +157,8 @@ class RouteTable:
         return as_pull(request, kept, place.namespaces[namespace])
 
     def _by_path(self, request: Request) -> Decision | None:
-        first, slash, rest = request.target.scope.partition("/")
-        if not slash or not rest or not looks_like_host(first):
+        first, _, rest = request.target.scope.partition("/")
+        if not rest or not looks_like_host(first):
             return None
         source_host = canonical_registry(first)
         found = self.index.find(source_host, rest, request.target.suffix)
@@ -219,9 +217,9 @@ class RouteTable:
 
     def _mounted(self, request: Request, namespace: str | None, repository: str) -> str | None:
         """What the endpoint that an upload goes to calls another repository of the client's; None where it lacks it."""
-        target = f"/v2/{quote(repository, safe='/', errors='surrogateescape')}/blobs/uploads/"
+        target = f"/v2/{quote(repository, errors='surrogateescape')}/blobs/uploads/"
         decision = self.decide("POST", request.scheme, request.host, request.port, target)
-        if decision.error is not None or decision.rerouted or decision.namespace != namespace:
+        if decision.error is not None or decision.namespace != namespace:
             return None
         there = parse(decision.target)
         return there.scope if there is not None and there.operation is Operation.UPLOAD else None

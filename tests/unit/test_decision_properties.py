@@ -93,7 +93,11 @@ def test_the_plain_rules_satisfy_every_vector(case: dict[str, Any]) -> None:
     assert plainly(VECTORS["configs"][case["config"]], case["options"], case["method"], case["url"]) == expected
 
 
-@pytest.mark.parametrize("row", ROUTE_ROWS, ids=lambda row: f"{row[0]}: {row[2]} {row[3]}")
+# What becomes of the repository that an upload mounts from is not told by the plain rules.
+PLAIN_ROWS = [row for row in ROUTE_ROWS if "from=" not in row[3]]
+
+
+@pytest.mark.parametrize("row", PLAIN_ROWS, ids=lambda row: f"{row[0]}: {row[2]} {row[3]}")
 def test_the_plain_rules_satisfy_every_further_row(row: tuple[Any, ...]) -> None:
     config, options, method, url, action, namespace, source, upstream = row
     expected = {"url": url, "method": method, "action": action, "namespace": namespace}

@@ -75,6 +75,8 @@ def test_a_tag_obeys_the_grammar(text: str, valid: bool) -> None:
         (":abc", False),
         ("SHA256:abc", False),
         ("sha256:a/b", False),
+        ("sha256:/b", False),
+        ("sha256:é", False),
     ],
 )
 def test_a_digest_obeys_the_grammar(text: str, valid: bool) -> None:

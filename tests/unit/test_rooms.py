@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import itertools
 import sys
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+from tests.unit.rooms import CORE, MODULES, PACKAGE, imports, reachable
+
 KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"} | {
     "accounting",
     "commands",
@@ -58,32 +57,6 @@ ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
 
 
-def imports(module: str) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            if node.module == "oci_ns":
-                found |= {f"oci_ns.{alias.name}" for alias in node.names}
-            else:
-                found.add(node.module or "")
-    return found
-
-
-def reachable(module: str) -> set[str]:
-    seen: set[str] = set()
-    todo = [module]
-    while todo:
-        for name in imports(todo.pop()):
-            neighbour = name.removeprefix("oci_ns.")
-            if name.startswith("oci_ns.") and neighbour not in seen:
-                seen.add(neighbour)
-                todo.append(neighbour)
-    return seen
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_what_its_room_allows(module: str) -> None:
     others = {name.partition(".")[0] for name in imports(module)} - set(sys.stdlib_module_names) - {"oci_ns"}
@@ -107,6 +80,12 @@ def test_the_rooms_stand_in_order() -> None:
 def test_the_addon_and_the_trace_do_not_need_the_command_line() -> None:
     known = reachable("addon") | reachable("assembly") | reachable("demo") | reachable("trace")
     assert not known & (KNOW_CLICK | KNOW_RICH | SERVING)
+
+
+def test_the_core_is_without_mitmproxy_and_without_input_and_output() -> None:
+    known = {name for module in CORE for name in imports(module)}
+    assert not known & {"asyncio", "os", "shutil", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
+    assert not set(CORE) & (KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH | SERVING)
 
 
 def test_whoever_supervises_serves_nothing_itself() -> None:
