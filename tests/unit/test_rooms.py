@@ -23,12 +23,13 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "views",
 }
 # The runner of `ns-inject serve`, which the addon knows nothing of.
-SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "line_log"} | {
+SERVING = {"cli_serve", "draining", "event_loop", "gathered_metrics", "gathered_pulls", "line_log"} | {
     "metrics_directory",
     "outbox",
     "quick",
     "runner",
     "serve_options",
+    "service_manager",
     "supervisor",
     "supervisor_accounts",
     "unchecked",
@@ -36,7 +37,7 @@ SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "lin
     "worker_link",
     "worker_process",
 }
-KNOW_MITMPROXY |= {"hook_table", "legacy_events", "line_log", "quick", "runner", "unchecked", "worker"}
+KNOW_MITMPROXY |= {"draining", "hook_table", "legacy_events", "line_log", "quick", "runner", "unchecked", "worker"}
 KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
     "completion"
 }
