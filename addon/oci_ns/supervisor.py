@@ -48,6 +48,13 @@ class _Process:
     ready: asyncio.Future[Ready]
     begun: float
     loaded: Loaded | None = None
+    is_to_reload: bool = False
+    """Once it listens."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is there."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
 
 
 class Supervisor:
@@ -83,7 +90,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
-        on_sighup(loop, lambda: self._signal(signal.SIGHUP))
+        on_sighup(loop, self._reload)
         self._accounts.probes = Probes(lambda: turns(loop), self._is_ready)
         with tempfile.TemporaryDirectory(prefix="ns-inject-", ignore_cleanup_errors=True) as directory:
             os.environ[DIRECTORY] = directory
@@ -185,6 +192,8 @@ class Supervisor:
                     self._note(number, message)
                 elif not ready.done():
                     ready.set_result(message)
+                    if self._processes[number].is_to_reload:
+                        self._processes[number].send(signal.SIGHUP)
 
     def _note(self, number: int, loaded: Loaded) -> None:
         process = self._processes[number]
@@ -228,10 +237,17 @@ class Supervisor:
         await asyncio.gather(*(each.messages for each in self._processes.values()))
         self._accounts.tell(self._pulls.close())
 
+    def _reload(self) -> None:
+        for each in self._processes.values():
+            # One that is being started does not heed the signal yet: it would die of it.
+            if each.ready.done():
+                each.send(signal.SIGHUP)
+            else:
+                each.is_to_reload = True
+
     def _signal(self, number: signal.Signals) -> None:
         for each in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                each.process.send_signal(number)
+            each.send(number)
 
 
 def pause_after(lived: float, former: float) -> float:
