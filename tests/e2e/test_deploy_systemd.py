@@ -58,8 +58,8 @@ def test_the_template_is_the_unit_with_names() -> None:
     template = unit_of("ns-inject@.service")
     for one, other in (
         (" (%i)", ""),
-        ("%S/ns-inject/%i", "%S/ns-inject"),
-        ("StateDirectory=ns-inject/%i", "StateDirectory=ns-inject"),
+        ("%S/ns-inject-%i", "%S/ns-inject"),
+        ("StateDirectory=ns-inject-%i", "StateDirectory=ns-inject"),
         ("/etc/ns-inject/%i.conf", "/etc/ns-inject/registries.conf"),
         ("=/etc/ns-inject/%i.env", "=-/etc/ns-inject/ns-inject.env"),
     ):
@@ -179,4 +179,4 @@ def test_an_instance_has_a_configuration_and_a_ca_of_its_own(
     hello = images.hello
     assert fetch(f"http://127.0.0.1:{port}/v2/{hello.repository}/manifests/{hello.tag}").status == 200
     assert_namespaced(nsproxy.requests(), "docker.io")
-    assert "mitmproxy-ca.pem" in systemd.run("ls", "/var/lib/ns-inject/docker").stdout
+    assert "mitmproxy-ca.pem" in systemd.run("ls", "/var/lib/ns-inject-docker/").stdout
