@@ -87,7 +87,7 @@ def etc(tmp_path: Path, lab_ca: CertificateAuthority) -> Path:
 
 @pytest.fixture
 def systemd(tmp_path: Path, etc: Path, network: PrivateNetwork) -> Iterator[Systemd]:
-    """A systemd with the units, and with this Python where the units have ns-inject: they may not see /root and /tmp."""
+    """A systemd with the units, and this Python where they have ns-inject: they see neither /root nor /tmp."""
     assert network
     installed, output = tmp_path / "installed", tmp_path / "output"
     (installed / "bin").mkdir(parents=True)
@@ -176,7 +176,6 @@ def test_an_instance_has_a_configuration_and_a_ca_of_its_own(
     arguments = [f"--mode=reverse:https://{PROXY_NAME}@{port}", "--set", trust, "--set", "ns_default=docker.io"]
     (etc / "docker.env").write_text(environment(*arguments))
     systemd.systemctl("start", "ns-inject@docker")
-    hello = images.hello
-    assert fetch(f"http://127.0.0.1:{port}/v2/{hello.repository}/manifests/{hello.tag}").status == 200
+    assert fetch(f"http://127.0.0.1:{port}/v2/{images.hello.repository}/tags/list").status == 200
     assert_namespaced(nsproxy.requests(), "docker.io")
     assert "mitmproxy-ca.pem" in systemd.run("ls", "/var/lib/ns-inject-docker/").stdout
