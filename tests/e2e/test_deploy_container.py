@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from lab.certificates import CertificateAuthority
-from lab.clients import Podman, Surroundings
+from lab.clients import ClientError, Podman, Surroundings
 from lab.fixtures import Images, SkopeoFactory
 from lab.network import PROXY_NAME
 from lab.nsproxy import NamespaceProxy, assert_namespaced
 from lab.process import clean_env, free_port, require, run, wait_until
 from lab.python_image import make_root, make_wheels
-from lab.registries import Answer, fetch
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOY = CHECKOUT / "config" / "deploy"
@@ -54,11 +53,10 @@ def podman(lab_directory: Path) -> Iterator[Podman]:
 class Container:
     """A running container."""
 
-    def __init__(self, podman: Podman, name: str, proxy: int, probes: int) -> None:
+    def __init__(self, podman: Podman, name: str, proxy: int) -> None:
         self._podman = podman
         self.name = name
         self.proxy = proxy
-        self._probes = probes
 
     def tell(self, *arguments: str) -> str:
         return self._podman.podman(*arguments).stdout
@@ -67,14 +65,13 @@ class Container:
         found = self._podman.podman("logs", self.name)
         return found.stdout + found.stderr
 
-    def probe(self, path: str) -> Answer:
-        return fetch(f"http://127.0.0.1:{self._probes}{path}")
-
-    def is_ready(self) -> bool:
+    def is_healthy(self) -> bool:
+        """By the image's own check."""
         try:
-            return self.probe("/readyz").status == 200
-        except OSError:
+            self.tell("healthcheck", "run", self.name)
+        except ClientError:
             return False
+        return True
 
 
 @pytest.fixture
@@ -84,13 +81,13 @@ def container(podman: Podman, tmp_path: Path, lab_ca: CertificateAuthority) -> I
     (etc / "registries.conf").write_text(CONF)
     (etc / "ca.pem").write_bytes(lab_ca.pem.read_bytes())
     etc.chmod(0o755)
-    found = Container(podman, f"ns-inject-{os.getpid()}", free_port(), free_port())
-    options = {"ns_metrics": f"127.0.0.1:{found._probes}", "ssl_verify_upstream_trusted_ca": "/etc/ns-inject/ca.pem"}
-    arguments = [f"--mode=regular@{found.proxy}", *(f"--set={name}={value}" for name, value in options.items())]
+    found = Container(podman, f"ns-inject-{os.getpid()}", free_port())
+    trust = "--set=ssl_verify_upstream_trusted_ca=/etc/ns-inject/ca.pem"
+    arguments = [f"--mode=regular@{found.proxy}", trust]
     place = [f"--volume={etc}:/etc/ns-inject:ro", "--volume=/etc/hosts:/etc/hosts:ro"]
     podman.podman("run", "--detach", f"--name={found.name}", *CONFINED, *HERE, *place, IMAGE, *arguments)
     try:
-        wait_until(found.is_ready, "the container is ready", timeout=60)
+        wait_until(found.is_healthy, f"the container is ready: {found.log()}", timeout=60)
         yield found
     finally:
         podman.podman("rm", "--force", "--time=0", "--volumes", found.name)

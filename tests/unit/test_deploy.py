@@ -113,6 +113,7 @@ def test_the_time_to_end_is_longer_than_what_is_waited_for() -> None:
         assert pod_of(kind)["spec"]["terminationGracePeriodSeconds"] >= before + drain + 10
     (compose,) = documents(DEPLOY / "compose.yaml")
     assert int(compose["services"]["ns-inject"]["stop_grace_period"].removesuffix("s")) >= drain + 10
+    assert f"--drain={drain}" in pod_of("overlays/node-local")["spec"]["containers"][0]["command"]
     for unit in (DEPLOY / "systemd").glob("*.service"):
         text = unit.read_text()
         waited = int(re.findall(r"--drain (\d+)", text)[0])
