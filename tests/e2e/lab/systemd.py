@@ -17,7 +17,7 @@ from typing import Self
 
 import pytest
 
-from .process import Daemon, clean_env, require, run
+from .process import Daemon, clean_env, require, run, wait_until
 
 _PROGRAM = Path("/lib/systemd/systemd")
 _TARGET = "lab.target"
@@ -80,9 +80,14 @@ class Systemd:
     ) -> None:
         # It does not heed SIGTERM as others do, and all there is ends with it.
         self._daemon.stop(grace=0)
+        wait_until(self._is_gone, "nothing is left of its control groups")
+
+    def _is_gone(self) -> bool:
+        # What is killed keeps its group for a moment.
         for path, _, _ in os.walk(self._group, topdown=False):
             with contextlib.suppress(OSError):
                 Path(path).rmdir()
+        return not self._group.exists()
 
 
 def _own_group() -> Path:
