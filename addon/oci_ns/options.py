@@ -162,8 +162,8 @@ def declare(loader: Loader) -> None:
         "ns_metrics",
         str,
         "",
-        "host:port to serve metrics for Prometheus at, 127.0.0.1:9410 for example. Needs prometheus-client. Whoever "
-        "reaches it sees the names of registries and endpoints, no images.",
+        "host:port to serve metrics for Prometheus at, 127.0.0.1:9410 for example, and answers to probes: /healthz and "
+        "/readyz. Needs prometheus-client. Whoever reaches it sees the names of registries and endpoints, no images.",
     )
 
 

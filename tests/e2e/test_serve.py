@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,41 @@ def test_a_hangup_reaches_all_workers(shared: Serve) -> None:
     before = shared.log().count(LOADED)
     os.kill(shared.pid, signal.SIGHUP)
     wait_until(lambda: shared.log().count(LOADED) == before + 2, "both have read it")
+
+
+SLOW = """
+import os, pathlib, time
+
+def load(loader):
+    here = pathlib.Path(__file__).parent
+    if (here / "first").exists():
+        (here / "supervisor").write_text(str(os.getppid()))
+        (here / "second").touch()
+        while not (here / "go on").exists():
+            time.sleep(0.02)
+    (here / "first").touch()
+"""
+
+
+def test_a_hangup_reaches_a_worker_that_is_being_started_when_it_is_ready(start: Start, tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+
+    def hang_up() -> None:
+        wait_until((tmp_path / "second").exists, "the second worker is being started")
+        (log,) = tmp_path.glob("serve-*.log")
+        before = log.read_text().count(LOADED)
+        os.kill(int((tmp_path / "supervisor").read_text()), signal.SIGHUP)
+        wait_until(lambda: log.read_text().count(LOADED) > before, "the first worker has read it again")
+        (tmp_path / "go on").touch()
+
+    with ThreadPoolExecutor() as pool:
+        hung_up = pool.submit(hang_up)
+        try:
+            serve = start(workers=2, scripts=[script])
+        finally:
+            hung_up.result()
+    wait_until(lambda: serve.log().count(LOADED) == 4, "both have read it twice")
 
 
 def test_a_worker_that_is_killed_is_started_again_and_told(shared: Serve, metrics_port: int) -> None:

@@ -28,12 +28,13 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "views",
 }
 # The runner of `ns-inject serve`, which the addon knows nothing of.
-SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "gone_clients", "line_log"} | {
+SERVING = {"cli_serve", "draining", "event_loop", "gathered_metrics", "gathered_pulls", "gone_clients", "line_log"} | {
     "metrics_directory",
     "outbox",
     "quick",
     "runner",
     "serve_options",
+    "service_manager",
     "supervisor",
     "supervisor_accounts",
     "unchecked",
@@ -41,7 +42,8 @@ SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "gon
     "worker_link",
     "worker_process",
 }
-KNOW_MITMPROXY |= {"gone_clients", "hook_table", "legacy_events", "line_log", "quick", "runner", "unchecked", "worker"}
+KNOW_MITMPROXY |= {"draining", "gone_clients", "hook_table", "legacy_events", "line_log", "quick", "runner"}
+KNOW_MITMPROXY |= {"unchecked", "worker"}
 KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
     "completion"
 }
