@@ -1,6 +1,7 @@
-"""What a client asks first, and what the answers to it tell about ns-inject. Nothing is sent here.
+"""What is asked as a client would ask it, and what the answers tell about ns-inject. Nothing is sent here.
 
-A registry client begins with `GET /v2/` (distribution-spec, "Determining Support"); 401 asks it for a login.
+A registry client begins with `GET /v2/` (distribution-spec, "Determining Support"); 401 asks it for a login. Where no
+endpoint answers, ns-inject says yes to that all the same, with the error in the body.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Probe:
 
 
 def probes(setup: Setup, hosts: tuple[str, ...]) -> tuple[Probe, ...]:
-    """One for each registry that is sent to ns-inject, or for each place at which that is; none where none has a name."""
+    """One for each registry that is sent to ns-inject, or for each place where that is; none where none has a name."""
     if not hosts and ANY_PREFIX in setup.registries.wildcards:
         hosts = (DOCKER_HUB,)
     if not hosts:
@@ -51,11 +52,10 @@ def probes(setup: Setup, hosts: tuple[str, ...]) -> tuple[Probe, ...]:
         there = (setup.proxy.host, setup.proxy.port)
         found = [Probe(host, setup.proxy, replace(_https(host), connect_to=there)) for host in hosts]
     elif setup.recipe == LISTENER or setup.client == CONTAINERD:
-        named = setup.client == CONTAINERD
-        found = [_at(host, setup.listeners.get(host, setup.proxy), host if named else None) for host in hosts]
+        found = [_at(setup, host) for host in hosts]
     else:
         # Nothing in a ping tells which registry it is for.
-        found = [_at(hosts[0], setup.proxy, None)]
+        found = [_at(setup, hosts[0])]
     return tuple(found[:PROBES_MAX])
 
 
@@ -64,8 +64,10 @@ def _https(registry: str) -> Outgoing:
     return Outgoing("GET", "https", host, port or 443, "/v2/")
 
 
-def _at(registry: str, address: ProxyAddress, namespace: str | None) -> Probe:
-    query = f"?ns={escape_namespace(namespace)}" if namespace is not None else ""
+def _at(setup: Setup, registry: str) -> Probe:
+    address = setup.listeners.get(registry, setup.proxy)
+    # containerd tells every mirror.
+    query = f"?ns={escape_namespace(registry)}" if setup.client == CONTAINERD else ""
     return Probe(registry, address, Outgoing("GET", address.scheme, address.host, address.port, f"/v2/{query}"))
 
 
@@ -96,7 +98,8 @@ def wrong_presence(probe: Probe, answer: Answer) -> str | None:
 
 def wrong_ping(probe: Probe, answer: Answer) -> str | None:
     """What is wrong with ns-inject's answer to the ping; None where a client can go on."""
-    if answer.status in _SERVED:
+    said = first_error(answer.body)
+    if answer.status in _SERVED and not (answer.status == 200 and said):
         return None
-    said = first_error(answer.body) or answer.reason
-    return f"{probe.registry}: ns-inject answers {answer.status} {said}: see to the registry proxy, and to its log"
+    status = "" if answer.status == 200 else f"{answer.status} "
+    return f"{probe.registry}: ns-inject answers {status}{said or answer.reason}: see to the registry proxy, and to its log"

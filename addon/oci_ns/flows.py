@@ -32,7 +32,7 @@ def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, in
         # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
         # source registry gets its ping, and then the error to the request it is about, which it prints.
         greeted = decision.operation is Operation.PING and decision.source is Source.HOST
-        flow.response = greeting(request.method) if greeted else error_response(decision.error, request.method)
+        flow.response = (greeting if greeted else error_response)(decision.error, request.method)
         return
     if decision.action is Action.PASS:
         return
