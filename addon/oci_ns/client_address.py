@@ -57,7 +57,7 @@ def parse_proxy(text: str, schemes: tuple[str, ...] = ("http", "https")) -> Prox
         host, port = split_host(authority)
     except ValueError as error:
         raise ValueError(f"{text!r}: {error}") from None
-    if ":" in host:
+    if authority.startswith("["):
         # The grammar of image names lets more pass between brackets.
         try:
             ipaddress.IPv6Address(host)

@@ -102,4 +102,5 @@ def wrong_ping(probe: Probe, answer: Answer) -> str | None:
     if answer.status in _SERVED and not (answer.status == 200 and said):
         return None
     status = "" if answer.status == 200 else f"{answer.status} "
-    return f"{probe.registry}: ns-inject answers {status}{said or answer.reason}: see to the registry proxy, and to its log"
+    told = f"{status}{said or answer.reason}"
+    return f"{probe.registry}: ns-inject answers {told}: see to the registry proxy, and to the log of ns-inject"

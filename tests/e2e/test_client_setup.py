@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.certificates import CertificateAuthority
 from lab.clients import Containerd, Dockerd, Podman, Surroundings
-from lab.fixtures import Images, MitmdumpFactory
+from lab.fixtures import Images
 from lab.mitmdump import Mitmdump
 from lab.network import PROXY_ADDRESS, PROXY_NAME, PrivateNetwork
 from lab.nsproxy import NamespaceProxy, assert_namespaced
@@ -92,56 +93,65 @@ class Running:
     arguments: list[str]
 
 
-@pytest.fixture
-def mirror(mitmdump_factory: MitmdumpFactory, nsproxy: NamespaceProxy) -> Running:
-    assert nsproxy
+Start = Callable[..., Mitmdump]
+
+
+@pytest.fixture(scope="module")
+def start(
+    tmp_path_factory: pytest.TempPathFactory, lab_ca: CertificateAuthority, nsproxy_server: NamespaceProxy
+) -> Iterator[Start]:
+    """Starts mitmdumps for all tests here: what they serve does not depend on who asks."""
+    assert nsproxy_server
+    directory = tmp_path_factory.mktemp("mitmdump")
+    with contextlib.ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(Mitmdump(directory, trusted_ca=lab_ca.pem, **settings))
+
+
+@pytest.fixture(scope="module")
+def mirror(start: Start) -> Running:
     conf = CONFIG / "docker-mirror.conf"
-    modes = [f"reverse:http://{PROXY_NAME}:5000"]
-    mitmdump = mitmdump_factory(conf=conf, modes=modes, options={"ns_default": "docker.io"})
+    mitmdump = start(conf=conf, modes=[f"reverse:http://{PROXY_NAME}:5000"], options={"ns_default": "docker.io"})
     # Not 127.0.0.1, for which clients have exceptions.
     proxy = f"http://{PROXY_ADDRESS}:{mitmdump.port}"
     return Running(mitmdump, ["--recipe=mirror", f"--proxy={proxy}", f"--registries-conf={conf}"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def secure_mirror(mirror: Running) -> Running:
     proxy = f"https://{PROXY_ADDRESS}:{mirror.mitmdump.port}"
     return Running(mirror.mitmdump, [*mirror.arguments, f"--proxy={proxy}", f"--ca={mirror.mitmdump.ca_pem}"])
 
 
-@pytest.fixture
-def listener(mitmdump_factory: MitmdumpFactory, nsproxy: NamespaceProxy) -> Running:
-    assert nsproxy
+@pytest.fixture(scope="module")
+def listener(start: Start) -> Running:
     conf = CONFIG / "listener-per-registry.conf"
-    mitmdump = mitmdump_factory(conf=conf, modes=["reverse:https://quay.io", "reverse:https://registry-1.docker.io"])
+    mitmdump = start(conf=conf, modes=["reverse:https://quay.io", "reverse:https://registry-1.docker.io"])
     listeners = zip(("quay.io", "docker.io"), mitmdump.ports, strict=True)
     urls = [f"--listener={registry}=http://{PROXY_ADDRESS}:{port}" for registry, port in listeners]
     return Running(mitmdump, [*urls, f"--registries-conf={conf}"])
 
 
-@pytest.fixture
-def https_proxy(mitmdump_factory: MitmdumpFactory, nsproxy: NamespaceProxy) -> Running:
-    assert nsproxy
+@pytest.fixture(scope="module")
+def https_proxy(start: Start) -> Running:
     # Any will do; this one has no wildcard, so that certs.d directories serve where the client reads them.
     conf = CONFIG / "dns-override.conf"
-    mitmdump = mitmdump_factory(conf=conf)
+    mitmdump = start(conf=conf)
     proxy = f"http://{PROXY_ADDRESS}:{mitmdump.port}"
     ca, registries = f"--ca={mitmdump.ca_pem}", f"--registries-conf={conf}"
     return Running(mitmdump, ["--recipe=https-proxy", f"--proxy={proxy}", ca, registries])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def wildcards(https_proxy: Running) -> Running:
     """The same, for a client that is told of wildcards, too, which have no directory for their CA."""
     return Running(https_proxy.mitmdump, [*https_proxy.arguments, f"--registries-conf={CONFIG / 'https-proxy.conf'}"])
 
 
-@pytest.fixture
-def dns(mitmdump_factory: MitmdumpFactory, nsproxy: NamespaceProxy) -> Running:
-    assert nsproxy
+@pytest.fixture(scope="module")
+def dns(start: Start) -> Running:
     conf = CONFIG / "dns-override.conf"
     mode = f"reverse:https://{PROXY_NAME}@{DNS_ADDRESS}:443"
-    mitmdump = mitmdump_factory(conf=conf, modes=[mode], options={"keep_host_header": "true"})
+    mitmdump = start(conf=conf, modes=[mode], options={"keep_host_header": "true"})
     ca, registries = f"--ca={mitmdump.ca_pem}", f"--registries-conf={conf}"
     return Running(mitmdump, ["--recipe=dns", f"--proxy=https://{DNS_ADDRESS}", ca, registries])
 
@@ -249,8 +259,10 @@ def test_another_recipe_takes_back_what_the_first_wrote(
     mirror: Running, https_proxy: Running, root: ScratchRoot, tmp_path: Path, images: Images
 ) -> None:
     assert root.ns_inject("client", "podman", *mirror.arguments, "--write").exit_code == 0
+    drop_in = root.path("/etc/containers/registries.conf.d/ns-inject.conf")
+    assert drop_in.exists()
     set_up(root, "podman", https_proxy)
-    mirror.mitmdump.stop()
+    assert not drop_in.exists()
     with podman(root, tmp_path) as pull:
         assert pull("quay.io/coreos/etcd:v3") == images.etcd.digest
 
@@ -272,32 +284,27 @@ def test_check_says_that_nobody_listens(https_proxy: Running, root: ScratchRoot)
     )
 
 
-def test_check_says_that_the_ca_is_another_one(https_proxy: Running, root: ScratchRoot, lab_ca: object) -> None:
-    ca = lab_ca.pem  # type: ignore[attr-defined]
-    said = checked(root, *https_proxy.arguments, f"--ca={ca}")
+def test_check_says_that_the_ca_is_another_one(
+    https_proxy: Running, root: ScratchRoot, lab_ca: CertificateAuthority
+) -> None:
+    said = checked(root, *https_proxy.arguments, f"--ca={lab_ca.pem}")
     url = f"http://{PROXY_ADDRESS}:{https_proxy.mitmdump.port}"
     assert said == f"ns-inject at {url} presents another CA's certificate: give its own CA with --ca\n"
 
 
-def test_check_says_that_it_is_not_ns_inject(
-    mitmdump_factory: MitmdumpFactory, nsproxy: NamespaceProxy, root: ScratchRoot
-) -> None:
-    assert nsproxy
-    bare = mitmdump_factory(modes=[f"reverse:http://{PROXY_NAME}:5000"], scripts=())
+def test_check_says_that_it_is_not_ns_inject(start: Start, root: ScratchRoot) -> None:
+    bare = start(modes=[f"reverse:http://{PROXY_NAME}:5000"], scripts=())
     arguments = [f"--proxy={bare.url}", f"--registries-conf={CONFIG / 'docker-mirror.conf'}"]
     result = root.ns_inject("client", "podman", *arguments, "--check")
     assert f"what answers at {bare.url} is not ns-inject" in result.stderr
 
 
-def test_check_says_that_the_registry_proxy_is_out_of_reach(
-    mitmdump_factory: MitmdumpFactory, root: ScratchRoot, tmp_path: Path, tripwire: object
-) -> None:
-    assert tripwire
+def test_check_says_that_the_registry_proxy_is_out_of_reach(start: Start, root: ScratchRoot, tmp_path: Path) -> None:
     conf = tmp_path / "closed.conf"
     conf.write_text(
         f'[[registry]]\nprefix = "quay.io"\nlocation = "127.0.0.1:{free_port()}"\nnamespace-proxy = "quay.io"\n'
     )
-    mitmdump = mitmdump_factory(conf=conf)
+    mitmdump = start(conf=conf)
     said = checked(root, f"--proxy={mitmdump.url}", f"--ca={mitmdump.ca_pem}", f"--registries-conf={conf}")
     assert said.startswith("quay.io: ns-inject answers UNAVAILABLE: no endpoint serves quay.io: 127.0.0.1:")
     assert "connection refused" in said

@@ -37,9 +37,16 @@ SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "lin
     "worker_process",
 }
 KNOW_MITMPROXY |= {"hook_table", "legacy_events", "line_log", "quick", "runner", "unchecked", "worker"}
-KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
-    "completion"
-}
+KNOW_CLICK = {
+    "cli",
+    "cli_check",
+    "cli_client",
+    "cli_completion",
+    "cli_explain",
+    "cli_pulls",
+    "cli_serve",
+    "cli_shared",
+} | {"completion"}
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
     "metrics": {"prometheus_client"},
@@ -100,6 +107,11 @@ def test_the_rooms_stand_in_order() -> None:
 def test_the_addon_and_the_trace_do_not_need_the_command_line() -> None:
     known = reachable("addon") | reachable("assembly") | reachable("demo") | reachable("trace")
     assert not known & (KNOW_CLICK | KNOW_RICH | SERVING)
+
+
+def test_what_a_client_needs_is_known_without_reading_or_sending_anything() -> None:
+    shell = {"client", "client_check", "client_files", "conf_files"} | KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH
+    assert not reachable("client_setup") & shell
 
 
 def test_whoever_supervises_serves_nothing_itself() -> None:
