@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from oci_ns.decision import url_of
 from oci_ns.reference import DEFAULT_PORTS, split_host
 
 
@@ -28,9 +27,9 @@ class ProxyAddress:
         return f"{self.scheme}://{self.authority}"
 
     @property
-    def short_url(self) -> str:
-        """The URL, its port left out where it is the scheme's own."""
-        return url_of(self.scheme, self.host, self.port, "")
+    def registry(self) -> str:
+        """The authority as image names have it: without the port where that is the scheme's own."""
+        return self.authority.removesuffix(f":{DEFAULT_PORTS[self.scheme]}")
 
     @property
     def is_address(self) -> bool:

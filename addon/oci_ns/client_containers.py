@@ -31,7 +31,7 @@ def mirrors(files: Files, locations: Mapping[str, tuple[ProxyAddress, str]], reg
         if registry in registries.blocked:
             continue
         insecure = "  insecure = true\n" if address.scheme == "http" else ""
-        location = address.authority.removesuffix(":443" if address.scheme == "https" else ":80") + path
+        location = f"{address.registry}{path}"
         parts.append(
             f"[[registry]]\nprefix = {_string(registry)}\nlocation = {_string(registry)}\n\n"
             f"  [[registry.mirror]]\n  location = {_string(location)}\n{insecure}"

@@ -144,7 +144,9 @@ def _evaded(setup: Setup) -> tuple[str, ...]:
 def _mirror(setup: Setup, files: Files) -> Plan:
     hosts = covered(setup)
     notes = Plan(notes=(*_left_out(setup, hosts), *_evaded(setup)))
-    secure = tuple(address.authority for address in setup.addresses if address.scheme == "https")
+    by_url = setup.client in (DOCKER, CONTAINERD)
+    tls = [address for address in setup.addresses if address.scheme == "https"]
+    secure = [address.authority if by_url else address.registry for address in tls]
     trust = client_trust.in_certs_d(files, _CERTS_D[setup.client], secure, setup.certificates)
     if setup.client == DOCKER:
         file = client_docker.with_mirror(files, setup.proxy.url)

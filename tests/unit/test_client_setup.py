@@ -142,6 +142,14 @@ def test_podman_gets_the_listener_of_a_registry_as_its_mirror() -> None:
     assert registry["mirror"] == [{"location": "127.0.0.1:8082", "insecure": True}]
 
 
+@pytest.mark.parametrize(("client", "host"), [("podman", "10.0.0.7"), ("docker", "10.0.0.7:443")])
+def test_the_ca_of_a_mirror_is_where_the_client_looks_for_it(client: str, host: str) -> None:
+    made = plan(replace(setup_of(client, "mirror"), proxy=parse_proxy("https://10.0.0.7")), Machine())
+    directory = {"podman": "/etc/containers", "docker": "/etc/docker"}[client]
+    assert made.files[1].path == f"{directory}/certs.d/{host}/ns-inject.crt"
+    assert "insecure" not in (made.files[0].after or "")
+
+
 def test_containers_of_podman_are_not_told_of_the_proxy() -> None:
     settings = tomllib.loads(planned("podman", "https-proxy").files[0].after or "")
     assert settings["engine"]["env"][0] == "HTTPS_PROXY=http://127.0.0.1:8080"
