@@ -124,7 +124,7 @@ def client(
 
     Prints the files that it needs, and the commands to run after they are written. Files of the client that are there
     are merged with, never replaced: other settings stay as they are, and where that cannot be done, nothing is written.
-    podman is for Buildah and skopeo, too; env is what a shell evaluates.
+    podman is for Buildah and skopeo, too, except for https-proxy (for these, env); env is what a shell evaluates.
 
     \b
     Recipes, those that a client has (its default first):
@@ -152,7 +152,7 @@ def client(
     Exit status:
       0  done; with --check: all is well
       1  with --check: something is wrong
-      2  it cannot be set up so; nothing was written
+      2  it cannot be set up so
     """
     if write and (check_only or kind == ENV):
         raise click.UsageError(f"--write and {'--check' if check_only else 'env'} do not go together")

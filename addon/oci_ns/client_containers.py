@@ -76,7 +76,10 @@ def engine_proxy(files: Files, url: str, no_proxy: str) -> Plan:
         "# The proxy is for images. Containers would get it, too, and 127.0.0.1 is another place to them.\n"
         "[containers]\nhttp_proxy = false\n"
     )
-    return Plan((own_file(files, ENGINE_DROP_IN, content, "rename it and run this again"),))
+    note = (
+        "containers do not get the proxy variables of Podman's environment any more ([containers] http_proxy = false)"
+    )
+    return Plan((own_file(files, ENGINE_DROP_IN, content, "rename it and run this again"),), notes=(note,))
 
 
 def _documents(files: Files, main: str) -> Iterator[tuple[str, dict[str, Any]]]:
