@@ -80,7 +80,8 @@ def complete_conf(_context: click.Context, _parameter: click.Parameter, incomple
     return [CompletionItem(incomplete, type="file")]
 
 
-def _complete_directory(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_directory(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Directories."""
     return [CompletionItem(incomplete, type="dir")]
 
 
@@ -88,7 +89,7 @@ drop_ins_option = click.option(
     "--registries-conf-d",
     metavar="DIRECTORY",
     default="",
-    shell_complete=_complete_directory,
+    shell_complete=complete_directory,
     help="Directory whose *.conf files are read after it, by name; a later prefix replaces an earlier one.",
 )
 color_option = click.option(

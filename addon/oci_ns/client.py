@@ -15,7 +15,16 @@ from dataclasses import dataclass
 
 import h11
 
-from oci_ns.fetch import Answer, FetchError, Fields, NoTlsError, Outgoing, UnreachableError, UnsendableError
+from oci_ns.fetch import (
+    Answer,
+    FetchError,
+    Fields,
+    NoTlsError,
+    NotTrustedError,
+    Outgoing,
+    UnreachableError,
+    UnsendableError,
+)
 
 BODY_MAX = 64 * 2**20
 """In bytes. A manifest has 4 MiB at most (distribution-spec, "Pushing Manifests"); a list of tags may be long."""
@@ -146,7 +155,7 @@ async def _start_tls(writer: asyncio.StreamWriter, context: ssl.SSLContext, name
     try:
         await writer.start_tls(context, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        raise UnreachableError(f"its certificate is not trusted: {error.verify_message}") from None
+        raise NotTrustedError(f"its certificate is not trusted: {error.verify_message}") from None
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).replace("_", " ").lower()
         raise NoTlsError(f"the TLS handshake fails: {reason}") from None

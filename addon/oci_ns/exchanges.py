@@ -119,9 +119,9 @@ def answer_of(response: http.Response) -> Answer:
 _API = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
 
 
-def greeting(method: str) -> http.Response:
-    """What a registry answers to a ping (distribution-spec, "Determining Support")."""
-    return http.Response.make(200, b"" if method == "HEAD" else b"{}", _API)
+def greeting(error: SpecError, method: str) -> http.Response:
+    """What a registry answers to a ping (distribution-spec, "Determining Support"), and to who reads it, the error."""
+    return http.Response.make(200, b"" if method == "HEAD" else error.body(), _API)
 
 
 def error_response(error: SpecError, method: str) -> http.Response:

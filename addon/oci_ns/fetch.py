@@ -76,6 +76,10 @@ class NoTlsError(UnreachableError):
     """A connection was made (or refused), and whoever is there does not speak TLS."""
 
 
+class NotTrustedError(UnreachableError):
+    """Whoever is there speaks TLS, with a certificate that is not trusted."""
+
+
 class NotAuthorizedError(FetchError):
     """Nothing was asked: the Authorization it needs cannot be had. Says nothing of whether the endpoint is there."""
 

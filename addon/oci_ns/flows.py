@@ -91,7 +91,7 @@ def error_answer(decision: Decision, error: SpecError, method: str) -> http.Resp
     # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
     # source registry gets its ping, and then the error to the request it is about, which it prints.
     greeted = decision.operation is Operation.PING and decision.source is Source.HOST
-    return greeting(method) if greeted else error_response(error, method)
+    return (greeting if greeted else error_response)(error, method)
 
 
 def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision, origin: Origin) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from oci_ns import presence
 from oci_ns import record as records
 from oci_ns.blob_redirect import redirect_target
 from oci_ns.decided import Decided, Decisions
@@ -84,7 +85,9 @@ class Forwarding:
             end(flow)
             return None
         if decision.operation is None:
-            if isinstance(flow.client_conn.proxy_mode, ReverseMode):
+            if request.path == presence.PATH and request.method == "GET":
+                flow.response = http.Response.make(200, presence.answer(), {"Content-Type": "application/json"})
+            elif isinstance(flow.client_conn.proxy_mode, ReverseMode):
                 # A token service at the endpoint's own name is asked through the listener, too.
                 moved = functools.partial(table.moved_repository, *decided.addressed)
                 request.path = with_scopes_moved(request.path, moved)

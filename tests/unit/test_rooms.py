@@ -44,9 +44,16 @@ SERVING = {"cli_serve", "draining", "event_loop", "gathered_metrics", "gathered_
 }
 KNOW_MITMPROXY |= {"draining", "gone_clients", "hook_table", "legacy_events", "line_log", "quick", "runner"}
 KNOW_MITMPROXY |= {"unchecked", "worker"}
-KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
-    "completion"
-}
+KNOW_CLICK = {
+    "cli",
+    "cli_check",
+    "cli_client",
+    "cli_completion",
+    "cli_explain",
+    "cli_pulls",
+    "cli_serve",
+    "cli_shared",
+} | {"completion"}
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
     "http1_answers": {"h11"},
@@ -88,6 +95,11 @@ def test_the_core_is_without_mitmproxy_and_without_input_and_output() -> None:
     known = {name for module in CORE for name in imports(module)}
     assert not known & {"asyncio", "os", "shutil", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
     assert not set(CORE) & (KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH | SERVING)
+
+
+def test_what_a_client_needs_is_known_without_reading_or_sending_anything() -> None:
+    shell = {"client", "client_check", "client_files", "conf_files"} | KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH
+    assert not reachable("client_setup") & shell
 
 
 def test_whoever_supervises_serves_nothing_itself() -> None:
