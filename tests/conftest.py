@@ -1,8 +1,16 @@
-"""Knows how a run ends: with what its tests have measured, from whichever process they ran in."""
+"""Knows how a run begins and ends: how examples are generated, and what was measured, in whichever process."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import settings
+
+# A failure is printed as what repeats it. No deadline: how long an example takes says how busy the machine is.
+settings.register_profile("here", deadline=None, print_blob=True)
+settings.register_profile("ci", parent=settings.get_profile("here"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

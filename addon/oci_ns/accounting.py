@@ -15,6 +15,7 @@ from mitmproxy import ctx, exceptions
 from oci_ns.index import RouteIndex
 from oci_ns.json_log import JsonLog
 from oci_ns.options import listen_address
+from oci_ns.probes import Probes, turns
 from oci_ns.pull import Pull
 from oci_ns.transfer import Transfer
 
@@ -35,13 +36,17 @@ class Accounting:
         self._metrics: Metrics | None = None
         self._server: MetricsServer | None = None
         self._running = False
+        self._listening = False
 
     def running(self) -> None:
-        """From here on an option that does not work is refused, where before it ended the start."""
+        """Everything listens. From here on an option that does not work is refused, where before it ended the start."""
         self._running = True
+        self._listening = ctx.options.server
 
     def configure(self, updated: Collection[str]) -> None:
         """Start and end what the options ask for."""
+        if "server" in updated:
+            self._listening = self._running and ctx.options.server
         try:
             if "ns_log_json" in updated:
                 self._use_log(ctx.options.ns_log_json)
@@ -110,11 +115,16 @@ class Accounting:
             self._metrics = metrics
             return
         try:
-            self._server = MetricsServer(metrics.registry, host, port)
+            self._server = MetricsServer(metrics.registry, host, port, self._probes())
         except OSError as error:
             raise ValueError(f"ns_metrics cannot listen on {address}: {error.strerror}") from error
         self._metrics = metrics
         logger.info("metrics at %s", self._server.url)
+
+    def _probes(self) -> Probes:
+        # Whoever asks is in another thread.
+        master = ctx.master
+        return Probes(lambda: turns(master.event_loop), lambda: self._listening)
 
     def _close_log(self) -> None:
         if self._log is not None:

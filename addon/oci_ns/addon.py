@@ -9,14 +9,16 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Collection, Coroutine
+from pathlib import Path
 
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import options, views
+from oci_ns import connection_ends, flow_recording, http1_answers, http_stream, options, views
 from oci_ns.auth_files import find_auth_files, load_logins
+from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources
@@ -27,8 +29,9 @@ from oci_ns.forwarding import Forwarding
 from oci_ns.hook_table import HookTable
 from oci_ns.index import RouteIndex
 from oci_ns.legacy_events import spare_legacy_events
-from oci_ns.log_line import printable
 from oci_ns.network import network_of, tls_settings
+from oci_ns.patience import Patience
+from oci_ns.printable import printable
 from oci_ns.problems import ConfigurationError
 from oci_ns.reload import Reloader
 from oci_ns.reload_triggers import watch
@@ -87,7 +90,7 @@ class NsInject:
         self.table = RouteTable()
         if carrier is None:
             carrier = HookedCarrier(HttpClient(lambda: network_of(ctx.options, lambda: self.table.index)))
-        self.forwarding = Forwarding(Selection(carrier))
+        self.forwarding = Forwarding(Selection(carrier), Patience())
         self.forwarding.trusts_alone = self._trusts_alone
         self._last = LastWord(self)
         self._running = False
@@ -100,6 +103,10 @@ class NsInject:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
         options.declare(loader)
         views.register()
+        http_stream.install()
+        http1_answers.install()
+        connection_ends.install()
+        flow_recording.install()
         defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
         unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
@@ -112,6 +119,8 @@ class NsInject:
             spare_legacy_events(table)
         if self._last not in ctx.master.addons:
             ctx.master.addons.add(self._last)
+        for exposure in exposures(Path(ctx.options.confdir).expanduser()):
+            logger.warning("%s", printable(exposure))
         self._end_watch()
         self._end_watch = watch(self._reloader)
 
@@ -131,6 +140,7 @@ class NsInject:
             if options.TIME_OPTIONS & set(updated):
                 options.check_times({name: getattr(ctx.options, name) for name in options.TIME_OPTIONS})
                 self.forwarding.selection.memory.ttl = ctx.options.ns_remember
+                self.forwarding.patience.limit = ctx.options.ns_upstream_timeout
         except (ConfigurationError, ValueError) as error:
             if self._running:
                 raise exceptions.OptionsError(str(error)) from error
@@ -192,6 +202,10 @@ class NsInject:
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """See the whole answer."""
         return self.forwarding.response(flow)
+
+    def ns_unanswered(self, flow: http.HTTPFlow) -> Coroutine[None, None, None]:
+        """Have another endpoint answer, or say why there is no answer."""
+        return self.forwarding.unanswered(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """See that there is no answer."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
+from oci_ns.discreet import shown_url
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind
-from oci_ns.log_line import printable
+from oci_ns.printable import printable
 from oci_ns.record import Record
 
 SEPARATOR = " · "
@@ -34,7 +35,7 @@ def _comment(record: Record, findings: tuple[Finding, ...]) -> str:
     parts += [f"passed over {each}" for each in record.passed_over]
     parts += [str(finding) for finding in findings if finding.kind not in _SAID_ALREADY]
     if record.addressed != record.upstream and record.addressed:
-        parts.append(f"asked for {record.addressed}")
+        parts.append(f"asked for {shown_url(record.addressed)}")
     return SEPARATOR.join(printable(part) for part in parts if part)
 
 

@@ -123,8 +123,6 @@ def _ambiguous(index: RouteIndex) -> Iterator[Problem]:
         more = f" and {len(names) - _LISTED_MAX} more" if len(names) > _LISTED_MAX else ""
         first, second = itertools.islice(namespaces.values(), 2)
         owner, other = index.owner_of(first), index.owner_of(second)
-        if owner is None or other is None:
-            continue
         message = (
             f"location {location} is ambiguous: it stands for {', '.join(names[:_LISTED_MAX])}{more} "
             f"(the second at {other.origin_of(second)})"

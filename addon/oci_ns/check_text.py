@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oci_ns.conf_findings import Finding, Severity
-from oci_ns.log_line import printable
+from oci_ns.printable import printable
 from oci_ns.terminal import write_line
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}

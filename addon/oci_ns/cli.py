@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from oci_ns.cli_check import check
+from oci_ns.cli_client import client
 from oci_ns.cli_completion import completion
 from oci_ns.cli_explain import explain
 from oci_ns.cli_pulls import pulls
@@ -26,6 +27,7 @@ def main() -> None:
       mitmdump -s "$(ns-inject addon-path)"
       ns-inject check registries.conf
       ns-inject explain quay.io/coreos/etcd:v3
+      ns-inject client podman --write
       source <(ns-inject completion bash)
     """
 
@@ -41,5 +43,5 @@ def addon_path() -> None:
     click.echo(str(Path(__file__).parent.with_name("ns_inject.py")))
 
 
-for _command in (serve, check, explain, pulls, completion, addon_path):
+for _command in (serve, client, check, explain, pulls, completion, addon_path):
     main.add_command(_command)

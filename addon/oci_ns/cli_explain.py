@@ -15,10 +15,11 @@ from click.shell_completion import CompletionItem
 from oci_ns import explain as explanations
 from oci_ns.cli_shared import color_option, complete_conf, drop_ins_option, load_or_exit, settings_of
 from oci_ns.completion import complete_assignment
+from oci_ns.discreet import discreet
 from oci_ns.explain_text import show
 from oci_ns.index import RouteIndex
-from oci_ns.log_line import printable
 from oci_ns.options import blobs_of, check_times, policy_of
+from oci_ns.printable import printable
 from oci_ns.reference import parse_image
 from oci_ns.routes import RouteTable
 from oci_ns.terminal import console_on
@@ -173,4 +174,4 @@ def _as_json(table: RouteTable, traced: bool) -> Answer:
 
 
 def _print(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value))
+    click.echo(json.dumps(discreet(value)))

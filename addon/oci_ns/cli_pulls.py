@@ -9,6 +9,7 @@ import sys
 import click
 
 from oci_ns.cli_shared import color_option
+from oci_ns.discreet import discreet
 from oci_ns.flow_file import transfers_in
 from oci_ns.pull_table import show_pulls, show_timelines
 from oci_ns.pull_text import pull_object
@@ -49,7 +50,7 @@ def pulls(file: str, image: str, failed: bool, timeline: bool, as_json: bool, co
     found = [pull for pull in pulls_in(transfers) if image in pull.image and (not failed or pull.result == "failed")]
     if as_json:
         for pull in found:
-            click.echo(json.dumps(pull_object(pull)))
+            click.echo(json.dumps(discreet(pull_object(pull))))
     elif found:
         console = console_on(sys.stdout, color, os.environ)
         (show_timelines if timeline else show_pulls)(console, found)

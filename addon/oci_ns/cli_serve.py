@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from oci_ns.completion import addon_options, complete_assignment
 from oci_ns.serve_options import FLAGS, LEFT_OUT_FLAGS, CommandLine, Flag, Show, left_out
+from oci_ns.service_manager import ServiceManager
 from oci_ns.unchecked import uncheck
 
 _MODES = ("regular", "transparent", "socks5", "reverse:", "upstream:")
@@ -103,6 +104,14 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
     metavar="NUMBER|auto",
     help="Processes behind one port; auto: one for each processor. Default: 1.",
 )
+@click.option(
+    "--drain",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="How long requests that are under way may go on after a SIGTERM, when nothing new is taken any more. "
+    "Default: 0, they are cut off.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Log errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.option("--options", "show", flag_value="options", help="Show all options and their defaults, as YAML.")
@@ -111,6 +120,7 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
 def serve(
     assignments: tuple[str, ...],
     workers: int,
+    drain: int,
     quiet: bool,
     verbose: bool,
     show: Show | None,
@@ -131,6 +141,8 @@ def serve(
       ns-inject serve --workers auto --set ns_metrics=127.0.0.1:9410
       ns-inject serve -q --set ns_log_json=- --set ns_metrics=127.0.0.1:9410
 
+    SIGTERM ends it as --drain says, SIGINT and a second SIGTERM at once.
+
     Exit status: 0 after SIGINT or SIGTERM; 1 the start failed.
     """
     context = click.get_current_context()
@@ -140,17 +152,18 @@ def serve(
         if Path(path).name == "ns_inject.py":
             raise _Slip(f"serve has ns-inject already: leave out -s {path}", context)
     given = {name: value for name, value in values.items() if value not in (None, ())}
-    _run(CommandLine(assignments, given, quiet, verbose, show or ""), workers)
+    _run(CommandLine(assignments, given, quiet, verbose, show or "", drain), workers)
 
 
 def _run(command: CommandLine, workers: int) -> None:
+    manager = ServiceManager.of(os.environ)
     # Only here: mitmproxy takes its time to be imported.
     if workers == 1 or command.show:
         uncheck()
         from oci_ns.assembly import assemble  # noqa: PLC0415
         from oci_ns.runner import run  # noqa: PLC0415
 
-        run(command, assemble)
+        run(command, assemble, ready=lambda _: manager.ready(), stopping=manager.stopping)
         return
     from oci_ns.line_log import log_as_mitmdump  # noqa: PLC0415
     from oci_ns.supervisor import Supervisor  # noqa: PLC0415
@@ -158,6 +171,6 @@ def _run(command: CommandLine, workers: int) -> None:
     use_verbosity = log_as_mitmdump()
 
     async def supervise() -> int:
-        return await Supervisor(command, workers, use_verbosity).run()
+        return await Supervisor(command, workers, use_verbosity, manager).run()
 
     sys.exit(asyncio.run(supervise()))

@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from oci_ns.conf_files import SYSTEM, Configuration, find_sources, load
+from oci_ns.printable import printable
 from oci_ns.problems import ConfigurationError
 from oci_ns.terminal import COLOURS
 
@@ -33,6 +34,7 @@ class Settings:
     ns_certs_d: str = ""
     ns_connect_timeout: str = "5"
     ns_response_timeout: str = "30"
+    ns_upstream_timeout: str = "60"
     ns_remember: str = "60"
     ns_hook_table: str = "true"
     ns_verify_blobs: str = "false"
@@ -67,7 +69,7 @@ def load_or_exit(settings: Settings) -> Configuration:
         return load_from(settings.ns_registries_conf, settings.ns_registries_conf_d)
     except ConfigurationError as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            click.echo(printable(str(problem)), err=True)
         sys.exit(EXIT_DOES_NOT_LOAD)
 
 
@@ -78,7 +80,8 @@ def complete_conf(_context: click.Context, _parameter: click.Parameter, incomple
     return [CompletionItem(incomplete, type="file")]
 
 
-def _complete_directory(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_directory(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Directories."""
     return [CompletionItem(incomplete, type="dir")]
 
 
@@ -86,7 +89,7 @@ drop_ins_option = click.option(
     "--registries-conf-d",
     metavar="DIRECTORY",
     default="",
-    shell_complete=_complete_directory,
+    shell_complete=complete_directory,
     help="Directory whose *.conf files are read after it, by name; a later prefix replaces an earlier one.",
 )
 color_option = click.option(

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 
 import h11
 
-from oci_ns.fetch import Answer, FetchError, Fields, NoTlsError, Outgoing, UnreachableError
+from oci_ns.fetch import (
+    Answer,
+    FetchError,
+    Fields,
+    NoTlsError,
+    NotTrustedError,
+    Outgoing,
+    UnreachableError,
+    UnsendableError,
+)
 
 BODY_MAX = 64 * 2**20
 """In bytes. A manifest has 4 MiB at most (distribution-spec, "Pushing Manifests"); a list of tags may be long."""
@@ -146,7 +155,7 @@ async def _start_tls(writer: asyncio.StreamWriter, context: ssl.SSLContext, name
     try:
         await writer.start_tls(context, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        raise UnreachableError(f"its certificate is not trusted: {error.verify_message}") from None
+        raise NotTrustedError(f"its certificate is not trusted: {error.verify_message}") from None
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).replace("_", " ").lower()
         raise NoTlsError(f"the TLS handshake fails: {reason}") from None
@@ -157,7 +166,7 @@ async def _start_tls(writer: asyncio.StreamWriter, context: ssl.SSLContext, name
 
 
 def _request(outgoing: Outgoing, via: Via | None) -> h11.Request:
-    """Raises FetchError where a field or the target cannot stand in a request."""
+    """Raises UnsendableError where a field or the target cannot stand in a request."""
     fields = [(name, value) for name, value in outgoing.fields if name.lower() not in _SWITCHED]
     names = {name.lower() for name, _ in fields}
     if b"host" not in names:
@@ -171,8 +180,9 @@ def _request(outgoing: Outgoing, via: Via | None) -> h11.Request:
     target = outgoing.url if via is not None else outgoing.target
     try:
         return h11.Request(method=outgoing.method, target=target.encode("utf-8", "surrogateescape"), headers=fields)
-    except h11.LocalProtocolError as error:
-        raise FetchError(f"the request cannot be sent: {error}") from None
+    except h11.LocalProtocolError:
+        # h11's own words quote the value, which may be a secret.
+        raise UnsendableError("the request cannot be sent: its target or a header field is not valid in HTTP") from None
 
 
 async def _exchange(streams: _Streams, request: h11.Request, body: bytes, timeout: float) -> Answer:
@@ -188,6 +198,8 @@ async def _exchange(streams: _Streams, request: h11.Request, body: bytes, timeou
         return await _read(reader, protocol, timeout)
     except TimeoutError:
         raise FetchError(f"no answer within {timeout:g} s") from None
+    except h11.LocalProtocolError:
+        raise UnsendableError("the request cannot be sent: its header fields do not fit its body") from None
     except h11.RemoteProtocolError as error:
         raise FetchError(f"the answer is not HTTP, or not complete: {error}") from None
     except OSError:

@@ -14,8 +14,8 @@ from mitmproxy.addonmanager import Loader
 from oci_ns.annotation import SEPARATOR
 from oci_ns.bearer import token_in
 from oci_ns.explain import image_lines, is_url, trace_url, url_lines
-from oci_ns.log_line import printable
 from oci_ns.observed import record_in, saved_transfer
+from oci_ns.printable import printable
 from oci_ns.pull import Pull
 from oci_ns.pull_text import HEADER, agent_name, notes, pull_row
 from oci_ns.pulls import pulls_in

@@ -102,8 +102,7 @@ class _Reader:
             self._count += len(tables)
 
     def _line_at(self, position: int) -> int:
-        if position < self._at:
-            self._at, self._line = 0, 1
+        """The line of a position, which is never before one that was asked for already."""
         self._line += self._text.count("\n", self._at, position)
         self._at = position
         return self._line

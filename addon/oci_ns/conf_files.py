@@ -151,13 +151,19 @@ def read_file(path: Path, rows: Rows) -> Document:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ConfigurationError(Problem(path, None, "is not a regular file", UNREADABLE))
         with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > FILE_SIZE_MAX:
+                raise ConfigurationError(_too_large(path))
             # Piece by piece, and so is decoded and sorted: what C does to much at once lets no other thread run.
             pieces = list(itertools.islice(iter(lambda: file.read(_PIECE_SIZE), b""), FILE_SIZE_MAX // _PIECE_SIZE + 1))
     except OSError as error:
         raise ConfigurationError(Problem(path, None, f"cannot be read: {error.strerror}", UNREADABLE)) from error
     if sum(map(len, pieces)) > FILE_SIZE_MAX:
-        raise ConfigurationError(Problem(path, None, f"is larger than {FILE_SIZE_MAX // 2**20} MiB", UNREADABLE))
+        raise ConfigurationError(_too_large(path))
     return _read_text(path, _decoded(path, pieces), rows)
+
+
+def _too_large(path: Path) -> Problem:
+    return Problem(path, None, f"is larger than {FILE_SIZE_MAX // 2**20} MiB", UNREADABLE)
 
 
 def parse_text(path: Path, data: bytes) -> Document:

@@ -70,9 +70,13 @@ class Target:
         repository = f"{path}/{rest}" if path and rest else path or rest
         if not repository:
             return ""
-        replaced = reference and self.operation is Operation.MANIFEST
-        tail = f"{self.tail[: self.tail.rindex('/') + 1]}{reference}" if replaced else self.tail
-        return f"{self.base}/{repository}{tail}"
+        tail = self.tail
+        if reference and self.operation is Operation.MANIFEST:
+            # Its own ends the tail, and either may be percent-encoded, as may the slashes.
+            kept = len(_decode(tail)) - len(self.suffix) + 1
+            tail = f"{tail[: _raw_length(tail, kept)]}{reference}"
+        slash = self.path[len(self.base) : len(self.path) - len(self.raw_repository) - len(self.tail)]
+        return f"{self.base}{slash}{repository}{tail}"
 
     def beginning(self, strip: int) -> str:
         """The first `strip` decoded characters of the repository, as the client spelt them."""
@@ -153,8 +157,6 @@ def _is_escape(text: str, at: int) -> bool:
 
 def _decode(path: str) -> str:
     """The path with each percent-escape as the one character of its byte, so that lengths can be mapped back."""
-    if "%" not in path:
-        return path
     out = []
     at = 0
     while at < len(path):
@@ -206,12 +208,17 @@ def _is_spelt_plainly(query: str) -> bool:
     return query.startswith("ns=") or "&ns=" in query
 
 
+def _is_read_alike(namespace: str) -> bool:
+    """Whether everybody reads the parameter so: Go drops one with a `;`, or with a `%` that begins no escape."""
+    return "%" not in namespace and ";" not in namespace
+
+
 def with_namespace(query: str | None, namespace: str, escaped: str | None = None) -> str:
     """The query with `ns` = `namespace` as its only `ns`; untouched where that is what it says already.
 
     `escaped` is `escape_namespace(namespace)` where the caller has it at hand.
     """
-    if query and namespaces_in(query) == [namespace] and _is_spelt_plainly(query):
+    if query and namespaces_in(query) == [namespace] and _is_spelt_plainly(query) and _is_read_alike(namespace):
         return query
     parameter = f"ns={escaped if escaped is not None else escape_namespace(namespace)}"
     rest = without_namespace(query) if query else None

@@ -15,8 +15,17 @@ from typing import Protocol, TypeVar
 from oci_ns.authfile import Authfile
 from oci_ns.central import CentralCredentials
 from oci_ns.decision import Decision
-from oci_ns.fetch import Answer, FetchError, NotAuthorizedError, NoTlsError, Outgoing, UnreachableError
-from oci_ns.health import Address, Failure, Health
+from oci_ns.fetch import (
+    Address,
+    Answer,
+    FetchError,
+    NotAuthorizedError,
+    NoTlsError,
+    Outgoing,
+    UnreachableError,
+    UnsendableError,
+)
+from oci_ns.health import Failure, Health
 from oci_ns.reference import split_host
 from oci_ns.tokens import Authenticator
 
@@ -24,6 +33,18 @@ _Outcome = TypeVar("_Outcome")
 
 Question = Callable[[Decision], Outgoing]
 """The client's own request, as it goes to the endpoint of the decision."""
+Where = Callable[[Decision], Address]
+"""Where a request is connected to. That, and not what a client calls it, is what is found to be there or not."""
+
+
+def named(decision: Decision) -> Address:
+    """The host and port of the decision: where its request is connected to, unless the connection is the client's."""
+    return (decision.host, decision.port)
+
+
+def asked_at(question: Question) -> Where:
+    """Where the client's request is connected to."""
+    return lambda decision: question(decision).address
 
 
 class Carrier(Protocol):
@@ -54,51 +75,56 @@ class Endpoints:
             self.credentials.authenticator.close()
         self.credentials.authenticator = None if logins is None else Authenticator(logins, self._carrier.fetch)
 
-    def ready(self, decision: Decision) -> Decision | None:
+    def ready(self, decision: Decision, where: Where = named) -> Decision | None:
         """The decision as it can be carried out without a look at its endpoint; None where a look is due."""
-        if not self._health.is_confirmed(_address(decision)):
+        if not self._health.is_confirmed(where(decision)):
             return None
-        if _may_speak_plain(decision) and self._health.scheme(_address(decision)) is None:
+        if _may_speak_plain(decision) and self._health.scheme(named(decision)) is None:
             return None
         return self._as_it_speaks(decision)
 
-    def failure(self, decision: Decision) -> Failure | None:
+    def failure(self, decision: Decision, where: Where = named) -> Failure | None:
         """Why and since when its endpoint is not there; None where nothing is known against it."""
-        return self._health.failure(_address(decision))
+        return self._health.failure(where(decision))
 
-    def may_be_tried_last(self, decision: Decision) -> bool:
+    def may_be_tried_last(self, decision: Decision, where: Where = named) -> bool:
         """Whether its endpoint may be tried where no other is left: a look is due, or failing costs next to nothing."""
-        failure = self.failure(decision)
+        failure = self.failure(decision, where)
         return failure is None or self._health.may_be_tried_last(failure)
 
     def age(self, failure: Failure) -> float:
         """Seconds since the failure."""
         return self._health.age(failure)
 
-    def answered(self, decision: Decision) -> None:
+    def answered(self, decision: Decision, where: Where = named) -> None:
         """The endpoint has answered a request that somebody else carried to it."""
-        self._health.answered(_address(decision))
+        self._health.answered(where(decision))
 
-    def doubt(self, decision: Decision) -> None:
+    def doubt(self, decision: Decision, where: Where = named) -> None:
         """The endpoint did not answer a request that somebody else carried to it: a look is due."""
-        self._health.doubt(_address(decision))
+        self._health.doubt(where(decision))
+
+    def failed(self, decision: Decision, reason: str, took: float, where: Where = named) -> None:
+        """The endpoint is there but gives no answer, which it took `took` seconds to find out."""
+        self._health.failed(where(decision), reason, took)
 
     async def reach(self, decision: Decision, question: Question) -> Decision:
         """Connect to the endpoint, unless it was there just now; the decision as it can be carried out.
 
         Raises FetchError.
         """
-        ready = self.ready(decision)
+        where = asked_at(question)
+        ready = self.ready(decision, where)
         if ready is not None:
             return ready
 
         # TLS was seen to work a while ago: what is in question is whether somebody is there.
-        tls = self._health.scheme(_address(decision)) is None
+        tls = self._health.scheme(named(decision)) is None
 
         async def connect(sent: Decision) -> None:
             await self._carrier.connect(question(sent), tls=tls)
 
-        return (await self._attempt(decision, connect))[0]
+        return (await self._attempt(decision, where(decision), connect))[0]
 
     async def ask(self, decision: Decision, question: Question, method: str) -> tuple[Decision, Answer]:
         """Ask the endpoint with this method; the decision as it was carried out, and the answer. Raises FetchError."""
@@ -106,11 +132,12 @@ class Endpoints:
         async def fetch(sent: Decision) -> Answer:
             return await self.credentials.fetch(sent, replace(question(sent), method=method))
 
-        return await self._attempt(decision, fetch)
+        return await self._attempt(decision, question(decision).address, fetch)
 
     def look_again(self, decision: Decision, question: Question) -> None:
         """See in the background whether an endpoint that was not there is back, if it is time for that."""
-        address, failure = _address(decision), self.failure(decision)
+        where = asked_at(question)
+        address, failure = where(decision), self.failure(decision, where)
         if failure is None or address in self._visits or not self._health.is_due(failure):
             return
 
@@ -130,14 +157,14 @@ class Endpoints:
             self.credentials.authenticator.close()
 
     def _as_it_speaks(self, decision: Decision) -> Decision:
-        if _may_speak_plain(decision) and self._health.scheme(_address(decision)) == "http":
+        if _may_speak_plain(decision) and self._health.scheme(named(decision)) == "http":
             return _in_plain_http(decision)
         return decision
 
     async def _attempt(
-        self, decision: Decision, act: Callable[[Decision], Awaitable[_Outcome]]
+        self, decision: Decision, address: Address, act: Callable[[Decision], Awaitable[_Outcome]]
     ) -> tuple[Decision, _Outcome]:
-        address, started = _address(decision), self._now()
+        started = self._now()
         sent = self._as_it_speaks(decision)
         try:
             try:
@@ -152,19 +179,15 @@ class Endpoints:
                     sent, outcome = plain, await act(plain)
                 except FetchError:
                     raise error from None
-        except NotAuthorizedError:
+        except (NotAuthorizedError, UnsendableError):
             raise
         except FetchError as error:
             self._health.failed(address, str(error), self._now() - started)
             raise
         self._health.answered(address)
-        if self._health.scheme(address) is None:
+        if address == named(decision) and self._health.scheme(address) is None:
             self._health.speaks(address, sent.scheme)
         return sent, outcome
-
-
-def _address(decision: Decision) -> Address:
-    return (decision.host, decision.port)
 
 
 def _may_speak_plain(decision: Decision) -> bool:

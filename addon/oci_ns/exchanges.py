@@ -11,7 +11,7 @@ from mitmproxy import http
 
 from oci_ns.decided import Asked
 from oci_ns.decision import Decision
-from oci_ns.fetch import Answer, Fields, Outgoing
+from oci_ns.fetch import Address, Answer, Fields, Outgoing
 from oci_ns.header_fields import HeaderFields
 from oci_ns.spec_error import SpecError
 from oci_ns.value import value
@@ -32,6 +32,8 @@ _HOP_BY_HOP = frozenset(
     }
     | {b"transfer-encoding", b"upgrade", b"expect"}
 )
+# What the addon asks for has no body, whatever the client's request has.
+_NOT_OF_A_PULL = _HOP_BY_HOP | {b"content-length"}
 
 
 @value
@@ -43,15 +45,29 @@ class Origin:
     fields: Fields
     addressed: tuple[str, str, int]
     """Scheme, host and port."""
-    destination: tuple[str, int]
+    destination: Address
     has_body: bool
     """Whether the request, of which only the head is there, has a body."""
 
+    def stays(self, decision: Decision) -> bool:
+        """Whether the request goes to the host it addressed: then it is connected to where the client is."""
+        return not decision.rerouted
+
+    def address(self, decision: Decision) -> Address:
+        """Host and port that the request is connected to.
+
+        What a client calls the host that it is connected to does not lead anywhere else.
+        """
+        if not self.stays(decision):
+            return (decision.host, decision.port)
+        # A declared plain-http has another port, and is at the same host.
+        own = decision.port == self.addressed[2]
+        return self.destination if own else (self.destination[0], decision.port)
+
     def outgoing(self, decision: Decision) -> Outgoing:
         """The same request as it goes to where the decision says."""
-        there = (decision.scheme, decision.host, decision.port)
-        dropped = _HOP_BY_HOP if decision.keeps_credentials else _HOP_BY_HOP | CREDENTIALS
-        if there != self.addressed:
+        dropped = _NOT_OF_A_PULL if decision.keeps_credentials else _NOT_OF_A_PULL | CREDENTIALS
+        if (decision.scheme, decision.host, decision.port) != self.addressed:
             dropped |= {b"host"}
         return Outgoing(
             method=self.method,
@@ -60,7 +76,7 @@ class Origin:
             port=decision.port,
             target=decision.target,
             fields=tuple(field for field in self.fields if field[0].lower() not in dropped),
-            connect_to=self.destination if there == self.addressed else None,
+            connect_to=self.address(decision) if self.stays(decision) else None,
             insecure=decision.endpoint is not None and decision.endpoint.insecure,
         )
 
@@ -103,9 +119,9 @@ def answer_of(response: http.Response) -> Answer:
 _API = {"Content-Type": "application/json", "Docker-Distribution-Api-Version": "registry/2.0"}
 
 
-def greeting(method: str) -> http.Response:
-    """What a registry answers to a ping (distribution-spec, "Determining Support")."""
-    return http.Response.make(200, b"" if method == "HEAD" else b"{}", _API)
+def greeting(error: SpecError, method: str) -> http.Response:
+    """What a registry answers to a ping (distribution-spec, "Determining Support"), and to who reads it, the error."""
+    return http.Response.make(200, b"" if method == "HEAD" else error.body(), _API)
 
 
 def error_response(error: SpecError, method: str) -> http.Response:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from oci_ns.log_line import printable
+from oci_ns.printable import printable
 from oci_ns.terminal import write_line
 from oci_ns.trace import MARKS, condensed, entry_of, more_line, trace_lines
 from oci_ns.trace_steps import Outcome, Trace

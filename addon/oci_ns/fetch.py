@@ -10,6 +10,8 @@ from typing import Protocol
 
 from oci_ns.decision import url_of
 
+Address = tuple[str, int]
+"""Host and port to connect to."""
 Fields = tuple[tuple[bytes, bytes], ...]
 """HTTP header fields in order, each a name and a value as they stand on the wire."""
 
@@ -29,7 +31,7 @@ class Outgoing:
     target: str
     fields: Fields = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
-    connect_to: tuple[str, int] | None = None
+    connect_to: Address | None = None
     insecure: bool = False
 
     @property
@@ -38,7 +40,7 @@ class Outgoing:
         return url_of(self.scheme, self.host, self.port, self.target)
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         """Host and port to connect to."""
         return self.connect_to or (self.host, self.port)
 
@@ -74,8 +76,16 @@ class NoTlsError(UnreachableError):
     """A connection was made (or refused), and whoever is there does not speak TLS."""
 
 
+class NotTrustedError(UnreachableError):
+    """Whoever is there speaks TLS, with a certificate that is not trusted."""
+
+
 class NotAuthorizedError(FetchError):
     """Nothing was asked: the Authorization it needs cannot be had. Says nothing of whether the endpoint is there."""
+
+
+class UnsendableError(FetchError):
+    """Nothing was asked: the request is no HTTP. Its fault, not the endpoint's, of which this says nothing."""
 
 
 class Fetch(Protocol):

@@ -5,17 +5,22 @@ Knows mitmproxy's flows, and which header fields lead a client back; decides not
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
+from urllib.parse import quote
 
 from mitmproxy import ctx, http
-from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 
 from oci_ns import record
 from oci_ns.decision import Action, Decision, Source, url_of
 from oci_ns.distribution import Operation, namespaces_in
 from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting
+from oci_ns.spec_error import SpecError
 from oci_ns.way_back import WayBack
 
+_PRINTED = "".join(map(chr, range(0x21, 0x7F)))
+_PROXY_LOGIN = b"proxy-authorization"
 _REFERENCES = frozenset({b"location", b"link", b"www-authenticate"})
 
 
@@ -25,18 +30,49 @@ def is_decided(flow: http.HTTPFlow) -> bool:
     return upstream is not None and upstream == flow.request.url
 
 
-def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, int]) -> None:
-    """Shape the request as decided, or answer it with the decision's error; `addressed` is scheme, host and port."""
+def end(flow: http.HTTPFlow) -> None:
+    """End the client's connection with the answer: what else it sends may not be what it seems."""
+    # mitmdump prints the line breaks that there may be in a path by HTTP/2.
+    flow.request.path = quote(flow.request.path, safe=_PRINTED, errors="surrogateescape")
+    if flow.response is not None and not (flow.request.is_http2 or flow.request.is_http3):
+        flow.response.headers["Connection"] = "close"
+
+
+def drop_login_of_listener(flow: http.HTTPFlow) -> None:
+    """Take back what mitmproxy has added for the target of a listener (`upstream_auth`): this goes elsewhere."""
+    login = ctx.options.upstream_auth if "upstream_auth" in ctx.options else None
+    if login and isinstance(flow.client_conn.proxy_mode, ReverseMode):
+        basic = b"Basic " + base64.b64encode(login.encode())
+        fields = flow.request.headers.fields
+        flow.request.headers.fields = tuple(
+            each for each in fields if each[0].lower() != b"authorization" or each[1] != basic
+        )
+
+
+def _drop_login_at_proxy(flow: http.HTTPFlow) -> None:
+    """What a client logs in with at its proxy ends here, unless there is a further proxy (RFC 9110, section 11.7.2)."""
+    fields = flow.request.headers.fields
+    if any(name.lower() == _PROXY_LOGIN for name, _ in fields):
+        if isinstance(flow.client_conn.proxy_mode, UpstreamMode) and flow.request.scheme == "http":
+            return
+        flow.request.headers.fields = tuple(each for each in fields if each[0].lower() != _PROXY_LOGIN)
+
+
+def apply(flow: http.HTTPFlow, decision: Decision, origin: Origin) -> None:
+    """Shape the request as decided, or answer it with the decision's error."""
     request = flow.request
     if decision.error is not None:
-        # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
-        # source registry gets its ping, and then the error to the request it is about, which it prints.
-        greeted = decision.operation is Operation.PING and decision.source is Source.HOST
-        flow.response = greeting(request.method) if greeted else error_response(decision.error, request.method)
+        flow.response = error_answer(decision, decision.error, request.method)
         return
     if decision.action is Action.PASS:
+        _drop_login_at_proxy(flow)
         return
-    if (decision.scheme, decision.host, decision.port) != addressed:
+    if origin.stays(decision):
+        # At the client's own host: only a declared plain-http changes how that is spoken to.
+        if (decision.scheme, decision.port) != (origin.addressed[0], origin.addressed[2]):
+            request.scheme = decision.scheme
+            request.data.port = decision.port
+    else:
         # The host's setter writes Host and :authority, with the port where the scheme does not imply it.
         request.scheme = decision.scheme
         request.data.port = decision.port
@@ -47,6 +83,15 @@ def apply(flow: http.HTTPFlow, decision: Decision, addressed: tuple[str, str, in
     if not decision.keeps_credentials and any(name.lower() in CREDENTIALS for name, _ in request.headers.fields):
         request.headers.fields = tuple(each for each in request.headers.fields if each[0].lower() not in CREDENTIALS)
     request.path = decision.target
+    _drop_login_at_proxy(flow)
+
+
+def error_answer(decision: Decision, error: SpecError, method: str) -> http.Response:
+    """What the client gets instead of an answer."""
+    # Podman and skopeo show nothing of a ping that fails but its status. So a client that believes to talk to the
+    # source registry gets its ping, and then the error to the request it is about, which it prints.
+    greeted = decision.operation is Operation.PING and decision.source is Source.HOST
+    return (greeting if greeted else error_response)(error, method)
 
 
 def for_the_client(flow: http.HTTPFlow, response: http.Response, sent: Decision, origin: Origin) -> None:

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from oci_ns import presence
 from oci_ns import record as records
 from oci_ns.blob_redirect import redirect_target
 from oci_ns.decided import Decided, Decisions
 from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
-from oci_ns.exchanges import Origin, answer_of, error_response, origin_of, redirect, response_of
-from oci_ns.fetch import Answer, FetchError, NotAuthorizedError
-from oci_ns.flows import apply, for_the_client, is_decided
+from oci_ns.exchanges import Origin, answer_of, origin_of, redirect, response_of
+from oci_ns.fetch import Answer, FetchError, NotAuthorizedError, UnsendableError
+from oci_ns.flows import apply, drop_login_of_listener, end, error_answer, for_the_client, is_decided
 from oci_ns.header_fields import HeaderFields
-from oci_ns.log_line import is_heard, printable
+from oci_ns.log_line import is_heard
+from oci_ns.no_answer import is_stale, reason_of
 from oci_ns.options import Blobs
+from oci_ns.patience import Patience
+from oci_ns.printable import printable
 from oci_ns.pull_access import PullAccess
 from oci_ns.record import Record
 from oci_ns.routes import RouteTable
@@ -31,6 +36,7 @@ from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is
 from oci_ns.spec_error import SpecError
 from oci_ns.token_scope import with_scopes_moved
 from oci_ns.under_way import Carried, Known, UnderWay
+from oci_ns.unfit import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +48,9 @@ _HTTP_1 = frozenset({b"HTTP/1.0", b"HTTP/1.1"})
 class Forwarding:
     """What happens to flows between the client's request and the answer it gets."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, patience: Patience) -> None:
         self.selection = selection
+        self.patience = patience
         self.credentials = selection.endpoints.credentials
         self.blobs = Blobs.STREAM
         self.trusts_alone: Callable[[Decision], bool] = lambda _: False
@@ -70,15 +77,23 @@ class Forwarding:
             request.method, request.scheme, named, request.host, request.port, request.path
         )
         decision = decided.decision
+        origin = origin_of(decided.asked, decided.addressed, request.headers.fields, fields)
+        authority = None if request.data.http_version in _HTTP_1 else request.authority
+        error = refusal(origin.target, origin.fields if decision.operation is not None else (), fields, authority)
+        if error is not None:
+            self._refuse(flow, origin, decided, error)
+            end(flow)
+            return None
         if decision.operation is None:
-            if isinstance(flow.client_conn.proxy_mode, ReverseMode):
+            if request.path == presence.PATH and request.method == "GET":
+                flow.response = http.Response.make(200, presence.answer(), {"Content-Type": "application/json"})
+            elif isinstance(flow.client_conn.proxy_mode, ReverseMode):
                 # A token service at the endpoint's own name is asked through the listener, too.
                 moved = functools.partial(table.moved_repository, *decided.addressed)
                 request.path = with_scopes_moved(request.path, moved)
             return None
-        origin = origin_of(decided.asked, decided.addressed, request.headers.fields, fields)
         if decision.pull:
-            settled = self.selection.settled(decision)
+            settled = self.selection.settled(decision, origin.address)
             if settled is None or self.credentials.access(settled.sent, origin.outgoing) is not None:
                 return self._select(flow, origin, decided, settled)
             self._carry_out(flow, origin, decided, settled)
@@ -107,6 +122,8 @@ class Forwarding:
                 authorization = await self.credentials.authorization(access)
         except NotAuthorizedError as error:
             self._refuse(flow, origin, decided, SpecError(502, "UNAVAILABLE", str(error)))
+        except UnsendableError as error:
+            self._refuse(flow, origin, decided, SpecError(400, "UNSUPPORTED", str(error)))
         except NoEndpointError as error:
             self._refuse(flow, origin, decided, error.spec_error)
         except Exception:
@@ -153,10 +170,11 @@ class Forwarding:
     ) -> Known:
         """Make the request the one that is sent, or answer it, and note that."""
         _log_rejections(decided.decision, rejections)
-        apply(flow, sent, origin.addressed)
+        apply(flow, sent, origin)
         noted = decided.noted(sent, lambda: flow.request.url)
-        if is_heard(logging.INFO):
-            logger.info("%s", noted.line)
+        level = logging.WARNING if sent.error is not None and sent.error.status >= 500 else logging.INFO
+        if is_heard(level):
+            logger.log(level, "%s", noted.line)
         record = noted.record
         if rejections:
             record = replace(record, passed_over=tuple(map(str, rejections)))
@@ -168,13 +186,20 @@ class Forwarding:
     def leaves(self, flow: http.HTTPFlow) -> None:
         """The last moment before the request leaves."""
         carried = self._under_way.carried(flow)
-        if carried is not None and carried.authorization is not None and flow.response is None:
+        if carried is None:
+            return
+        if carried.sent.rerouted:
+            drop_login_of_listener(flow)
+        if carried.authorization is not None and flow.response is None:
             flow.request.headers["Authorization"] = carried.authorization.decode("latin-1")
+        if carried.decision.pull and flow.response is None:
+            self.patience.begin(flow)
 
     def close(self) -> None:
         """Take back what is on its way: at the end, mitmproxy saves the flows that have no answer yet, too."""
         for flow, carried in self._under_way.all_carried():
             _hide(flow, carried)
+        self.patience.close()
         self.selection.endpoints.close()
 
     def response_head(self, flow: http.HTTPFlow) -> None:
@@ -188,13 +213,15 @@ class Forwarding:
             if response.status_code != 401 or carried.access is None:
                 for_the_client(flow, response, carried.sent, carried.origin)
             if carried.decision.pull:
-                self.selection.answered(carried.decision, carried.chosen, response.status_code)
+                where = carried.origin.address
+                self.selection.answered(carried.decision, carried.chosen, response.status_code, where)
         if known.record.operation == _BLOB:
             response.stream = response.stream or response.status_code in _STREAMED_STATUS
 
     def response(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
         """Where a remembered endpoint turns out not to have the image any more, the next ones are asked."""
         carried = self._under_way.taken(flow)
+        self.patience.end(flow)
         response = flow.response
         if carried is None or not carried.decision.pull or response is None or carried.origin.has_body:
             return None
@@ -227,19 +254,66 @@ class Forwarding:
 
     async def _ask_others(self, flow: http.HTTPFlow, carried: Carried, response: http.Response) -> None:
         failed = rejection_of(carried.chosen, answer_of(response))
+        await self._answer_otherwise(
+            flow, carried, failed, self.selection.after(carried.decision, failed, carried.origin.outgoing)
+        )
+
+    async def _answer_otherwise(
+        self,
+        flow: http.HTTPFlow,
+        carried: Carried,
+        failed: Rejection,
+        selecting: Awaitable[Selected],
+        *,
+        status: int | None = None,
+    ) -> None:
+        """Have another endpoint serve the request; where none does, tell the client why, with this status."""
         origin = carried.origin
         try:
-            selected = await self.selection.after(carried.decision, failed, origin.outgoing)
-        except NoEndpointError as error:
-            self._turned_out(flow, "", error.rejections, error.spec_error)
-            flow.response = error_response(error.spec_error, origin.method)
-            logger.warning("%s", printable(error.spec_error.message))
+            selected = await selecting
+        except UnsendableError:
+            # It was sent by another way than the addon's own; that endpoint's answer stands.
             return
-        rejections = (failed, *selected.rejections)
+        except NoEndpointError as error:
+            told = error.spec_error if status is None else replace(error.spec_error, status=status)
+            self._turned_out(flow, "", error.rejections, told)
+            flow.response = error_answer(carried.decision, told, origin.method)
+            logger.warning("%s", printable(told.message))
+            return
+        served_after_all = selected.decision.endpoint == failed.decision.endpoint
+        rejections = selected.rejections if served_after_all else (failed, *selected.rejections)
         _log_rejections(carried.decision, rejections)
         self._turned_out(flow, selected.sent.place, rejections, None)
         if selected.answer is not None:
             _answer(flow, selected.sent, origin, selected.answer)
+        else:
+            # The bytes of a blob are not for here: the client gets them when it asks again.
+            flow.response = redirect(origin.target)
+
+    async def unanswered(self, flow: http.HTTPFlow) -> None:
+        """No answer came, and the client does not know it yet: the next endpoints are asked."""
+        carried, error = self._under_way.taken(flow), flow.error
+        if carried is None or error is None:
+            return
+        self.patience.end(flow)
+        _hide(flow, carried)
+        took = time.time() - flow.request.timestamp_start
+        failed = Rejection(carried.chosen, reason_of(error.msg))
+        status = 504 if self.patience.has_given_up(flow) else None
+        selecting = self._select_after(carried, failed, took, stale=is_stale(flow))
+        await self._answer_otherwise(flow, carried, failed, selecting, status=status)
+
+    async def _select_after(self, carried: Carried, failed: Rejection, took: float, *, stale: bool) -> Selected:
+        decision, outgoing = carried.decision, carried.origin.outgoing
+        whole = decision.operation is not Operation.BLOB
+        if not decision.pull or carried.origin.has_body:
+            raise NoEndpointError(decision, [failed])
+        if stale:
+            try:
+                return await self.selection.again(decision, carried.chosen, outgoing, whole=whole)
+            except NoEndpointError as error:
+                (failed,) = error.rejections
+        return await self.selection.after(decision, failed, outgoing, whole=whole, took=took)
 
     def _turned_out(
         self, flow: http.HTTPFlow, endpoint: str, passed_over: Iterable[Rejection], error: SpecError | None
@@ -255,10 +329,11 @@ class Forwarding:
     def failed(self, flow: http.HTTPFlow) -> None:
         """An endpoint that did not answer is looked at before the next request goes there."""
         carried = self._under_way.taken(flow)
+        self.patience.end(flow)
         if carried is not None:
             _hide(flow, carried)
             if carried.decision.pull:
-                self.selection.failed(carried.decision, carried.chosen)
+                self.selection.failed(carried.decision, carried.chosen, carried.origin.address)
 
 
 def _hide(flow: http.HTTPFlow, carried: Carried) -> None:

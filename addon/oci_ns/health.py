@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Address = tuple[str, int]
-"""Host and port."""
+from oci_ns.fetch import Address
 
 CONFIRMED = 0.25
 """In seconds: how long after an answer an endpoint is taken to be there still."""

@@ -65,6 +65,9 @@ def _address_of(text: str) -> Address:
         host, port = split_host(text)
     except ValueError:
         return Address(registry, "", None)
+    if text.endswith(":"):
+        # A scheme: what follows the slashes would be taken for a path on a host of that name.
+        return Address(registry, "", None)
     return Address(registry, DOCKER_HUB_API if registry == DOCKER_HUB else host, port)
 
 
@@ -75,6 +78,22 @@ def split_location(text: str) -> tuple[str, str, str]:
         return host, rest, ""
     end = min(at for at in (rest.find(":"), rest.find("@")) if at != -1)
     return host, rest[:end], rest[end:]
+
+
+# RFC 3986, section 3.3.
+_PATH_CHARACTERS = r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*+"
+_is_path = re.compile(rf"{_PATH_CHARACTERS}(?:%[0-9A-Fa-f]{{2}}{_PATH_CHARACTERS})*+").fullmatch
+
+
+def fits_in_url(path: str, reference: str) -> bool:
+    """Whether a location's path and reference can stand in a URL as they are written, and mean what they say there."""
+    return not (path or reference) or _is_path(path + reference) is not None
+
+
+def is_place(location: str) -> bool:
+    """Whether requests can be sent to a location: its host is an address, and what is behind it fits in a URL."""
+    host, path, reference = split_location(location)
+    return bool(address_of(host).host) and fits_in_url(path, reference)
 
 
 def take_apart(text: str) -> Prefix:
@@ -136,7 +155,9 @@ def hop_of(endpoint: Endpoint, source_host: str) -> Hop | None:
     if namespace == SOURCE_HOST and source_host:
         namespace = source_host
     escaped = namespace if namespace is None or is_plain(namespace) else escape_namespace(namespace)
-    return _hop(endpoint, address, path, reference, namespace, escaped) if address.host else None
+    if not address.host or not fits_in_url(path, reference):
+        return None
+    return _hop(endpoint, address, path, reference, namespace, escaped)
 
 
 def _hop(
@@ -213,7 +234,7 @@ def route_of(registry: Registry) -> Route:
     broken: list[str] = []
     if None in mirrors:
         broken += [mirror.location for mirror, hop in zip(registry.mirrors, mirrors, strict=True) if hop is None]
-    if location and not is_plain(location) and not address_of(split_location(location)[0]).host:
+    if location and not is_plain(location) and not is_place(location):
         broken.append(location)
     hops = tuple([hop for hop in mirrors if hop is not None])
     return _route(registry, prefix, hops, elsewhere, is_source, tuple(broken))

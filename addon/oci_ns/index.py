@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from oci_ns.hops import Route, address_of
+from oci_ns.hops import Hop, Route, address_of
 from oci_ns.index_tables import IndexTables, address_key
 from oci_ns.locations import Location
 from oci_ns.pull_sources import PrefixIndex, PullSource, pull_sources
@@ -79,14 +79,12 @@ class RouteIndex:
         number = self._prefixes.number(route.prefix.name)
         return None if number in (None, self._number(route.registry)) else self._rows.registry(number)
 
-    def owner_of(self, endpoint: Endpoint) -> Registry | None:
-        """The registry of this index that an endpoint is written in; None where it is none of this index's."""
-        return None if endpoint.number is None else self._routes.route(self._rows.owner(endpoint.number)).registry
+    def owner_of(self, endpoint: Endpoint) -> Registry:
+        """The registry of this index that an endpoint of this index is written in."""
+        return self._routes.route(self._rows.owner(endpoint.row)).registry
 
     def _number(self, registry: Registry) -> int:
-        if registry.primary.number is None:
-            raise ValueError(f"prefix {registry.prefix} is not of this index")
-        return self._rows.owner(registry.primary.number)
+        return self._rows.owner(registry.primary.row)
 
     def endpoints_at_sources(self) -> frozenset[str]:
         """The names, in normal form, of each host[:port] that is an endpoint and the host of a prefix."""
@@ -104,7 +102,7 @@ class RouteIndex:
     def may_rewrite(self, scheme: str, host: str, port: int | None) -> bool:
         """Whether requests to the host may be rewritten: an endpoint, or an entry says more than that it is itself."""
         name = registry_name(scheme, host, port)
-        return name in self._locations.registries or name in self._claimed or self.find(name, "", "") is not None
+        return name in self._locations.registries or name in self._claimed or self.find(name) is not None
 
     def is_insecure(self, host: str, port: int, *, otherwise: bool = False) -> bool:
         """Whether the certificate at this address need not be verified; `otherwise` where no endpoint is there.
@@ -114,7 +112,7 @@ class RouteIndex:
         address = address_key(host, port)
         if address in self._addresses.verified or address in self._addresses.insecure:
             return address not in self._addresses.verified
-        found = self.find(registry_name("https", host, port), "", "")
+        found = self.find(registry_name("https", host, port))
         primary = found.route.registry.primary if found is not None else None
         if primary is None or primary.location:
             return otherwise
@@ -136,11 +134,25 @@ class RouteIndex:
         """The locations at `name` that the repository (or other path) `scope` lies under, longest first."""
         return self._locations.covering(name, scope, suffix)
 
+    def served_under(self, source_host: str, name: str, scope: str, suffix: str) -> tuple[Location, Hop] | None:
+        """The longest of the locations `covering` has where the source registry is served, and its endpoint there."""
+        places = self.covering(name, scope, suffix)
+        caught = bool(places) and self._is_caught(source_host)
+        for place in places:
+            hop = place.hop_for(source_host, caught=caught)
+            if hop is not None:
+                return place, hop
+        return None
+
+    def _is_caught(self, source_host: str) -> bool:
+        """Whether a catch-all prefix stands for what no other prefix matches of this source registry."""
+        return source_host not in self._locations.registries and is_host(source_host)
+
     def ambiguous_locations(self) -> list[tuple[str, Mapping[str, Endpoint]]]:
         """Each location that stands for several namespaces, so that none is told from it, and whose these are."""
         return self._locations.ambiguous()
 
-    def find(self, source_host: str, scope: str, suffix: str) -> Found | None:
+    def find(self, source_host: str, scope: str = "", suffix: str = "") -> Found | None:
         """The route of a repository (or other path) of a source registry, if there is one that claims anything."""
         strip = 0
         if self._prefixes.is_whole(source_host):
@@ -157,7 +169,7 @@ class RouteIndex:
                 strip = max(min(match.length - length - 1, len(scope)), 0)
         if number is None:
             number = self._prefixes.catch_all
-            if number is None or source_host in self._locations.registries or not is_host(source_host):
+            if number is None or not self._is_caught(source_host):
                 return None
         route = self._routes.route(number)
         return Found(route, source_host, strip) if route.claims else None

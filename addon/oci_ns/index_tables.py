@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from oci_ns.hops import Prefix, Route, address_of, is_plain, split_location
+from oci_ns.hops import Prefix, Route, address_of, fits_in_url, is_plain, split_location
 from oci_ns.locations import LocationIndex
 from oci_ns.registries_conf import SOURCE_HOST
 from oci_ns.registry_rows import BLOCKED, INSECURE, PLAIN_HTTP, Rows
@@ -68,11 +68,9 @@ class IndexTables:
             if hop.scheme == "https":
                 self.addresses.add(address_key(hop.host, hop.port), insecure=hop.endpoint.insecure)
         for hop in route.proxies:
-            endpoint = hop.endpoint.number
-            if endpoint is not None:
-                self.locations.add(
-                    endpoint, hop.registry, hop.location, hop.namespace, prefix, blocked=route.registry.blocked
-                )
+            self.locations.add(
+                hop.endpoint.row, hop.registry, hop.location, hop.namespace, prefix, blocked=route.registry.blocked
+            )
 
     def _add_plain(self, number: int, prefix: str) -> bool:
         """Add a registry whose prefix is a host, and its own location, without making its route: nearly all are so."""
@@ -107,7 +105,7 @@ class IndexTables:
                 key = address_key(address.host, address.port or 443) if address.host else ""
                 known = hosts[written] = address.registry, key, self.routes.add_address(address)
             registry, key, place = known
-            if not key:
+            if not key or not fits_in_url(path, reference):
                 continue
             addresses.append(place)
             if not flags & PLAIN_HTTP:

@@ -12,6 +12,7 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
+from oci_ns.discreet import discreet, shown_url
 from oci_ns.pull import Pull
 from oci_ns.pull_text import moment, pull_object
 from oci_ns.transfer import Transfer
@@ -30,7 +31,7 @@ def decision_object(transfer: Transfer) -> dict[str, Any]:
         "client": transfer.client,
         "agent": transfer.agent,
         "method": transfer.method,
-        "url": record.addressed,
+        "url": shown_url(record.addressed),
         "operation": record.operation,
         "image": record.image,
         "action": record.action,
@@ -38,7 +39,7 @@ def decision_object(transfer: Transfer) -> dict[str, Any]:
         "source": record.source or None,
         "entry": record.entry or None,
         "endpoint": record.endpoint or None,
-        "upstream": record.upstream or None,
+        "upstream": shown_url(record.upstream) or None,
         "passed_over": record.passed_over,
         "error": record.error or None,
     }
@@ -53,7 +54,7 @@ def finding_objects(transfer: Transfer) -> list[dict[str, Any]]:
             "event": "finding",
             "client": transfer.client,
             "method": transfer.method,
-            "url": record.addressed,
+            "url": shown_url(record.addressed),
             "image": record.image,
             "endpoint": record.endpoint or None,
             "status": transfer.status,
@@ -116,4 +117,4 @@ class JsonLog:
 
     def _write(self, value: dict[str, Any]) -> None:
         # JSON keeps every control character escaped, so that one object stays one line.
-        self._handler.emit(logging.LogRecord("ns_inject", logging.INFO, "", 0, json.dumps(value), None, None))
+        self._handler.emit(logging.LogRecord("ns_inject", logging.INFO, "", 0, json.dumps(discreet(value)), None, None))

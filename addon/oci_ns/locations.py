@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from oci_ns.hops import Hop, Prefix
-from oci_ns.reference import canonical_registry, is_host
+from oci_ns.reference import HOST_LENGTH_MAX, NAME_LENGTH_MAX, canonical_registry, is_host
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint
 from oci_ns.route_rows import KEPT_MAX, RouteRows
 
 V = TypeVar("V")
+
+_SOURCE_LENGTH_MAX = HOST_LENGTH_MAX + len(":65535")
 
 
 class Numbered(Mapping[str, V]):
@@ -88,20 +90,21 @@ class Location:
         only = next(iter(self.namespaces))
         return None if only == SOURCE_HOST else only
 
-    def hop_for(self, source: str) -> Hop | None:
-        """The endpoint here that serves images of the source registry (its name in normal form)."""
+    def hop_for(self, source: str, *, caught: bool) -> Hop | None:
+        """The endpoint here that serves images of the source registry (its name in normal form).
+
+        `caught` is whether a catch-all prefix stands for it.
+        """
         sources = self.sources
-        if source in sources.numbers:
+        if source in sources.numbers and not source.startswith(ANY_PREFIX):
             return sources[source]
-        if not is_host(source):
-            return None
-        at = source.find(".")
+        at = source.find(".") if len(source) <= _SOURCE_LENGTH_MAX and is_host(source) else -1
         while at != -1:
             wildcard = f"*{source[at:]}"
             if wildcard in sources.numbers:
                 return sources[wildcard]
             at = source.find(".", at + 1)
-        return sources.get(ANY_PREFIX)
+        return sources.get(ANY_PREFIX) if caught else None
 
 
 def _hop(routes: RouteRows, endpoint: int) -> Hop:
@@ -126,6 +129,8 @@ class LocationIndex:
         """The names, in normal form, of every host[:port] that is an endpoint."""
         self._divided: dict[str, None] = {}
         """Those of them that are more than one location."""
+        self._longest = 0
+        """Of the locations, in characters."""
         self._routes = routes
         self._alone = functools.lru_cache(KEPT_MAX)(functools.partial(_alone, routes))
 
@@ -139,6 +144,7 @@ class LocationIndex:
         self.registries[registry] = None
         if location != registry:
             self._divided[registry] = None
+        self._longest = max(self._longest, len(location))
         place = self._locations.setdefault(location, number)
         if place == number:
             return
@@ -165,6 +171,11 @@ class LocationIndex:
         first = len(registry)
         name = f"{registry}/{scope}{suffix}" if scope else registry
         length = len(name)
+        if length > NAME_LENGTH_MAX:
+            # No component that is no part of a location is looked up, however many there are: that would take long.
+            length = min(length, self._longest)
+            while length < len(name) and name[length] not in "/:@":
+                length -= 1
         while length > 0:
             place = self._locations.get(name[:length])
             if place is not None:

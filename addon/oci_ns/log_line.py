@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 
 from oci_ns.decision import Decision
-
-LENGTH_MAX = 1000
-"""In characters, of each URL: a client cannot fill a disk with one long line."""
+from oci_ns.discreet import shown_url
+from oci_ns.printable import printable
 
 
 def is_heard(level: int) -> bool:
@@ -15,21 +14,11 @@ def is_heard(level: int) -> bool:
     return any(handler.level <= level for handler in logging.root.handlers)
 
 
-def printable(text: str) -> str:
-    """The text on one line and without terminal control sequences, shortened to LENGTH_MAX."""
-    cut = text if len(text) <= LENGTH_MAX else f"{text[:LENGTH_MAX]}…"
-    if cut.isprintable():
-        return cut
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in cut
-    )
-
-
 def decision_line(method: str, addressed: str, decision: Decision) -> str:
     """The line for a request that addressed the URL `addressed`."""
     error = decision.error
-    upstream = str(error if error is not None else decision.upstream)
+    upstream = str(error) if error is not None else shown_url(str(decision.upstream))
     where = decision.source.value if decision.source is not None else "no rule"
     namespace = f"ns={decision.namespace}" if decision.namespace is not None else "no ns"
-    return printable(method) + f" {printable(addressed)} -> {printable(upstream)} [{printable(namespace)}, {where}]"
+    asked = f"{printable(method)} {printable(shown_url(addressed))}"
+    return f"{asked} -> {printable(upstream)} [{printable(namespace)}, {where}]"

@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 
 from oci_ns.index import RouteIndex
+from oci_ns.probes import Probes
 from oci_ns.pull import Pull
 from oci_ns.reference import canonical_registry
 from oci_ns.transfer import Transfer
@@ -196,9 +197,11 @@ def _tell_of_table(registry: CollectorRegistry, table: Callable[[], Table]) -> N
 class MetricsServer:
     """Serves metrics over HTTP until it is closed."""
 
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        """Port 0 is any free one. Raises OSError where nobody can listen there."""
+    def __init__(self, registry: CollectorRegistry, host: str, port: int, probes: Probes | None = None) -> None:
+        """Port 0 is any free one; `probes` are answered, too. Raises OSError where nobody can listen there."""
         self._server, self._thread = start_http_server(port, host, registry)
+        if probes is not None and (metrics := self._server.get_app()) is not None:
+            self._server.set_app(probes.beside(metrics))
 
     @property
     def url(self) -> str:

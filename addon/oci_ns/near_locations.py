@@ -32,11 +32,11 @@ def other_ports(index: RouteIndex, addressed: str) -> Near:
 
 def ambiguous(index: RouteIndex, place: Location) -> Near:
     """The endpoints that make a location stand for several namespaces."""
-    misses: list[NearMiss] = []
-    for namespace, endpoint in itertools.islice(place.namespaces.items(), SHOWN_MAX):
-        owner = index.owner_of(endpoint)
-        if owner is not None:
-            misses.append(NearMiss(endpoint.location, owner.origin_of(endpoint), f"stands for {namespace}"))
+    shown = itertools.islice(place.namespaces.items(), SHOWN_MAX)
+    misses = [
+        NearMiss(endpoint.location, index.owner_of(endpoint).origin_of(endpoint), f"stands for {namespace}")
+        for namespace, endpoint in shown
+    ]
     return Near(tuple(misses), len(place.namespaces) - len(misses))
 
 

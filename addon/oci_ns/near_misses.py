@@ -107,7 +107,7 @@ def _same_host(path: str, wanted: Wanted) -> _Why:
         return 6, "has a path, and the request names no repository"
     repository, other = _repository(path), _repository(rest)
     if repository == other:
-        return 5, "is for another tag or digest" if len(path) > len(repository) else "is for that repository only"
+        return 5, "is for another tag or digest"
     if path.startswith(f"{rest}/"):
         return 5, f"is longer than {wanted.name}"
     return 6, f"is another path than {other}"

@@ -20,9 +20,11 @@ from oci_ns.annotation import comment_on
 from oci_ns.answer_check import check, decided
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind, marker_for
-from oci_ns.log_line import is_heard, printable
+from oci_ns.log_line import is_heard
 from oci_ns.meter import Meter
+from oci_ns.no_answer import reason_of
 from oci_ns.observed import answered, transfer_of
+from oci_ns.printable import printable
 from oci_ns.pull import Pull
 from oci_ns.pull_text import pull_line
 from oci_ns.pulls import Pulls
@@ -185,7 +187,9 @@ class Observer:
     def _log(self, record: Record, findings: Iterable[Finding]) -> None:
         for finding in findings:
             if finding.is_news and (finding.kind is not Kind.UNRESOLVED or self._is_new(finding, record)):
-                logger.warning("%s: %s", printable(record.image), printable(str(finding)))
+                text = str(finding)
+                whose = f" [{record.endpoint}]" if record.endpoint and record.endpoint not in text else ""
+                logger.warning("%s: %s%s", printable(record.image), printable(text), printable(whose))
 
     async def _tick(self) -> None:
         while True:
@@ -205,7 +209,7 @@ def _broken_off(flow: http.HTTPFlow, record: Record, message: str, received: int
     if message == _CLIENT_GONE:
         return Finding(Kind.ABORTED, "the client went away" + (f" after {received} bytes" if received else ""))
     if flow.response is None:
-        return Finding(Kind.FAILED, f"{record.endpoint}: {message}")
+        return Finding(Kind.FAILED, f"{record.endpoint}: {reason_of(message)}")
     length = flow.response.headers.get("Content-Length", "")
     whole = f" of {length}" if length.isdecimal() else ""
     return Finding(Kind.TRUNCATED, f"{record.endpoint}: {message} after {received}{whole} bytes")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _Choice = TypeVar("_Choice", bound=enum.Enum)
 
 SOURCE_OPTIONS = frozenset({"ns_registries_conf", "ns_registries_conf_d"})
-TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_remember"})
+TIME_OPTIONS = frozenset({"ns_connect_timeout", "ns_response_timeout", "ns_upstream_timeout", "ns_remember"})
+_MAY_BE_0 = frozenset({"ns_upstream_timeout", "ns_remember"})
 CERTIFICATE_OPTIONS = frozenset({"ns_certs_d"})
 LOGIN_OPTIONS = frozenset({"ns_authfile"})
 BLOB_OPTIONS = frozenset({"ns_blobs"})
@@ -80,7 +81,7 @@ def declare(loader: Loader) -> None:
         str,
         Unresolved.PASS.value,
         "What to do with a /v2 request when nothing tells which registry it belongs to. pass: send it on as it is. "
-        "reject: answer 404, so that nothing passes that registries.conf does not cover.",
+        "reject: answer 404, so that none passes that registries.conf does not cover; TLS of other hosts is not read.",
         choices=[choice.value for choice in Unresolved],
     )
     loader.add_option(
@@ -121,6 +122,15 @@ def declare(loader: Loader) -> None:
         "that fetches an image for the first time takes as long as its source does.",
     )
     loader.add_option(
+        "ns_upstream_timeout",
+        int,
+        60,
+        "Seconds for which an endpoint may be silent while a pull waits for it, before its answer or in the middle of "
+        "a blob; 0: as long as mitmproxy lets it. Before the answer the next endpoint of the registry is tried, or the "
+        "client gets a 504; in the middle the connection is closed. Uploads are left to mitmproxy: a registry may "
+        "need minutes to store a large one.",
+    )
+    loader.add_option(
         "ns_remember",
         int,
         60,
@@ -152,8 +162,8 @@ def declare(loader: Loader) -> None:
         "ns_metrics",
         str,
         "",
-        "host:port to serve metrics for Prometheus at, 127.0.0.1:9410 for example. Needs prometheus-client. Whoever "
-        "reaches it sees the names of registries and endpoints, no images.",
+        "host:port to serve metrics for Prometheus at, 127.0.0.1:9410 for example, and answers to probes: /healthz and "
+        "/readyz. Needs prometheus-client. Whoever reaches it sees the names of registries and endpoints, no images.",
     )
 
 
@@ -195,7 +205,7 @@ def check_times(options: Mapping[str, object]) -> None:
     """Raise ValueError, with the reason, where one of TIME_OPTIONS is no number of seconds (text of one is)."""
     for name in sorted(TIME_OPTIONS & set(options)):
         text = str(options[name])
-        least = 0 if name == "ns_remember" else 1
+        least = 0 if name in _MAY_BE_0 else 1
         if not (text.isascii() and text.isdigit() and int(text) >= least):
             raise ValueError(f"{name} must be a number of seconds, {least} or more, not {text!r}")
 

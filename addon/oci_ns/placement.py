@@ -32,9 +32,9 @@ def pull(request: Request, source: Source, found: Found) -> Decision:
         return blocked(request, source, request.subject(found.source_host, found.named), route)
     places = _places(request, found)
     if not places:
-        message = f"no location of prefix {route.registry.prefix} can serve {found.source_host}/{request.target.scope}"
-        error = SpecError(404, "NAME_UNKNOWN", message, str(route.registry.origin))
         subject = request.subject(found.source_host, found.named)
+        message = f"no location of prefix {route.registry.prefix} can serve {subject}"
+        error = SpecError(404, "NAME_UNKNOWN", message, str(route.registry.origin))
         return request.block(source, error, route=route, subject=subject)
     others = Alternatives(lambda place: _at(request, source, found, place), places[1:]) if len(places) > 1 else ()
     return _at(request, source, found, places[0], others, pulled=True)
@@ -58,6 +58,9 @@ def _places(request: Request, found: Found) -> Sequence[_Place]:
     itself = route.primary_is_source and request.addressed == found.source_host and primary.namespace is None
     if itself and not (primary.plain_http and request.scheme != "http"):
         return (*places, None)
+    if not primary.location and request.addressed != found.source_host:
+        # No configuration names this host, only the client does, which did not address it: it may be any.
+        return places
     hop = route.primary if primary.location else _source_hop(primary, found.source_host)
     return (*places, hop) if hop is not None and (anywhere or hop.path) else places
 
@@ -89,7 +92,7 @@ def _at(
         text = place.target(request.target, found.strip, found.source_host)
         return _sent(request, source, found, place, text, alternatives, pulled)
     subject = request.subject(found.source_host, found.named)
-    kept = request.keep(source, None, request.own_target, found.route, subject)
+    kept = request.keep(source, None, request.text_without_namespace, found.route, subject)
     primary = found.route.registry.primary
     return replace(kept, endpoint=primary, pull=pulled, alternatives=alternatives)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from oci_ns.discreet import without_logins
+from oci_ns.printable import printable
+
 UNREADABLE = "unreadable"
 """The code of a file that cannot be read."""
 NOT_TOML = "not-toml"
@@ -29,6 +32,10 @@ class Problem:
     code: str = "invalid"
     hint: str = ""
 
+    def __post_init__(self) -> None:
+        # What is quoted of a configuration may have a login in it, be it by mistake.
+        object.__setattr__(self, "message", without_logins(self.message))
+
     @property
     def place(self) -> str:
         """File and line as compilers write them."""
@@ -44,5 +51,5 @@ class ConfigurationError(Exception):
     def __init__(self, *problems: Problem) -> None:
         first, *others = problems
         more = f" (and {len(others)} more; ns-inject check lists them all)" if others else ""
-        super().__init__(f"{first}{more}")
+        super().__init__(f"{printable(str(first))}{more}")
         self.problems = problems

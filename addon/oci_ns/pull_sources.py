@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from oci_ns.reference import Image, parse_image
+from oci_ns.reference import HOST_LENGTH_MAX, NAME_LENGTH_MAX, Image, is_host, parse_image
 from oci_ns.registries_conf import ANY_PREFIX, SOURCE_HOST, Endpoint, PullFromMirror, Registry
 
 
@@ -38,6 +38,7 @@ class PrefixIndex:
         self._exact = numbers
         self._wildcards = {prefix[1:]: numbers.pop(prefix) for prefix in list(numbers) if prefix[:2] == "*."}
         self.catch_all = numbers.pop(ANY_PREFIX, None)
+        self._longest = max(map(len, numbers), default=0)
         self._divided = dict.fromkeys(prefix.partition("/")[0] for prefix in numbers if "/" in prefix)
 
     def parts(self) -> list[Collection[str]]:
@@ -66,6 +67,8 @@ class PrefixIndex:
         """
         exact = self._exact
         found, length = exact.get(name), len(name)
+        if length > NAME_LENGTH_MAX:
+            length = min(length, self._longest + 1)
         while found is None:
             length = max(name.rfind("/", first, length), name.rfind(":", first, length), name.rfind("@", first, length))
             if length <= 0:
@@ -80,14 +83,14 @@ class PrefixIndex:
     def _wildcard(self, host: str) -> tuple[Match, int] | None:
         """`*.example.com` covers the host without its port, by the suffix's first occurrence (as in the reference).
 
-        The second is the length of the prefix.
+        The second is the length of the prefix. What a client calls a registry may be no host, and ends like one only.
         """
         bare = host.partition(":")[0]
-        at = bare.find(".")
+        at = bare.find(".") if len(bare) <= HOST_LENGTH_MAX else -1
         while at != -1:
             suffix = bare[at:]
             registry = self._wildcards.get(suffix)
-            if registry is not None and bare.find(suffix) == at:
+            if registry is not None and bare.find(suffix) == at and is_host(host):
                 return Match(registry, len(bare)), len(suffix) + 1
             at = bare.find(".", at + 1)
         return None

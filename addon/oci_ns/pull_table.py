@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from oci_ns.log_line import printable
+from oci_ns.printable import printable
 from oci_ns.pull import Pull
 from oci_ns.pull_text import HEADER, notes, pull_line, pull_row
 from oci_ns.terminal import write_line

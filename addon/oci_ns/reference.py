@@ -7,6 +7,7 @@ OCI image-spec, "Digests"; the `reference` package of distribution (image names,
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -19,8 +20,10 @@ DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", DOCKER_HUB_API})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _REPOSITORY_LENGTH_MAX = 255
 _TAG_LENGTH_MAX = 128
-_HOST_LENGTH_MAX = 255
+HOST_LENGTH_MAX = 255
 """RFC 1035, section 2.3.4."""
+NAME_LENGTH_MAX = 1024
+"""Of a name with all its parts, in characters; what is longer is no name, and is looked at with care."""
 _KNOWN_MAX = 4096
 """How many names are remembered with what was found out about them. None of them is longer than names may be."""
 
@@ -90,12 +93,12 @@ def split_host(text: str) -> tuple[str, int | None]:
     host, port_text = text, ""
     if text.startswith("["):
         host, bracket, after = text[1:].partition("]")
-        if not bracket or (after and not after.startswith(":")):
+        if not bracket or (after and not after.startswith(":")) or not _is_ipv6(host):
             raise ValueError(f"{text!r} is not a host")
         port_text = after[1:]
     elif ":" in text:
         host, _, port_text = text.partition(":")
-    if not is_host(f"[{host}]" if text.startswith("[") else host.removesuffix(".")):
+    if not text.startswith("[") and not is_host(host.removesuffix(".")):
         raise ValueError(f"{text!r} is not a host")
     if not port_text:
         return host, None
@@ -104,12 +107,20 @@ def split_host(text: str) -> tuple[str, int | None]:
     return host, int(port_text)
 
 
+def _is_ipv6(text: str) -> bool:
+    """Whether it is an IPv6 address, without a zone: the grammar of image names has more between brackets."""
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
+
+
 def registry_name(scheme: str, host: str, port: int | None) -> str:
     """The one name of a registry reached under several: lower case, no default port, Docker Hub as docker.io.
 
     `host` is a DNS name, an IPv4 address or an IPv6 address with or without brackets; `scheme` tells the default port.
     """
-    find = _known_registry_name if len(host) <= _HOST_LENGTH_MAX else _registry_name
+    find = _known_registry_name if len(host) <= HOST_LENGTH_MAX else _registry_name
     return find(scheme, host, port)
 
 
@@ -132,7 +143,7 @@ def canonical_registry(text: str) -> str:
 
     No scheme is known here, so port 80 is taken for http and port 443 for https.
     """
-    return (_known_canonical_registry if len(text) <= _HOST_LENGTH_MAX else _canonical_registry)(text)
+    return (_known_canonical_registry if len(text) <= HOST_LENGTH_MAX else _canonical_registry)(text)
 
 
 def _canonical_registry(text: str) -> str:

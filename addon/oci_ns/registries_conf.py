@@ -15,7 +15,7 @@ from typing import Any
 from oci_ns.problems import UNREACHABLE, ConfigurationError, Problem
 from oci_ns.reference import is_host, looks_like_host, parse_image
 from oci_ns.toml_lines import TomlLines
-from oci_ns.toml_table import Report, Table
+from oci_ns.toml_table import Report, Table, shown
 
 ANY_PREFIX = "*"
 """The prefix that matches every source registry no other prefix matches."""
@@ -64,6 +64,13 @@ class Endpoint:
     """Of its table in its registry's file; None where not known."""
     number: int | None = field(default=None, compare=False, repr=False)
     """Its place in the `registry_rows.Rows` it comes from, if any: tells it from others that say the same."""
+
+    @property
+    def row(self) -> int:
+        """The same place, where there must be one. Raises ValueError."""
+        if self.number is None:
+            raise ValueError(f"the endpoint {self.location} is not of an index")
+        return self.number
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -139,7 +146,7 @@ class TableReader:
         `text` is the part and `line` the number of its first; `before` registries are in the parts before it.
         """
         lines = TomlLines(text, [_mirrors_in(table) for table in tables], line)
-        names = [str(table.get("prefix") or table.get("location") or "") for table in tables]
+        names = [_name(table) for table in tables]
         report = Report(self._path, lines, names, self.warnings, before)
         for number, values in enumerate(tables):
             try:
@@ -174,8 +181,17 @@ class TopLevel:
         return tuple(_search_registry(self._top, entry) for entry in self._top.strings(_SEARCH))
 
 
-def _mirrors_in(table: Mapping[str, Any]) -> int:
-    mirrors = table.get("mirror")
+def _name(table: Mapping[str, Any]) -> str:
+    name = table.get("prefix") or table.get("location") or ""
+    return name if isinstance(name, str) else shown(name)
+
+
+def _mirrors_in(table: dict[str, Any]) -> int:
+    # As `Table` chooses: the key as it is written here, else in another case.
+    spelt = (
+        "mirror" if "mirror" in table else next((key for key in reversed(table) if key.lower() == "mirror"), "mirror")
+    )
+    mirrors = table.get(spelt)
     return sum(isinstance(item, dict) for item in mirrors) if isinstance(mirrors, list) else 0
 
 
@@ -265,7 +281,7 @@ def _endpoint(table: Table, location: str, pull: PullFromMirror) -> Endpoint:
 
 def _check_alias(top: Table, alias: str, value: object) -> None:
     if not isinstance(value, str):
-        top.fail("aliases", f"the alias {alias} must be a string, not {value!r}")
+        top.fail("aliases", f"the alias {alias} must be a string, not {shown(value)}")
     if not value:
         return
     try:

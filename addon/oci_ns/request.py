@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oci_ns.decision import Action, Decision, Source, Subject
-from oci_ns.distribution import Operation, Target, join, namespaces_in, without_namespace
+from oci_ns.distribution import Operation, Target, join, namespaces_in, with_first_namespace_only, without_namespace
 from oci_ns.hops import Route
 from oci_ns.spec_error import SpecError
 from oci_ns.value import value
@@ -34,10 +34,20 @@ class Request:
 
     @property
     def own_target(self) -> str:
-        """The target as it goes where no `ns` is due: without the client's where the table overrides it."""
-        if not self.override:
-            return self.text
-        return join(self.target.path, without_namespace(self.target.query))
+        """The target as it goes where no `ns` is due: without the client's where the table overrides it.
+
+        The client's own is no more than one all the same.
+        """
+        query = self.target.query
+        edited = without_namespace(query) if self.override else with_first_namespace_only(query)
+        return self.text if edited is query else join(self.target.path, edited)
+
+    @property
+    def text_without_namespace(self) -> str:
+        """The target as it goes to a place that has no `ns`."""
+        query = self.target.query
+        edited = without_namespace(query)
+        return self.text if edited is query else join(self.target.path, edited)
 
     def has_repository_behind(self, strip: int) -> bool:
         """Whether a pull's repository is longer than `strip` characters; always where no repository is due."""

@@ -16,7 +16,6 @@ from oci_ns.distribution import (
     Operation,
     join,
     parse,
-    with_first_namespace_only,
     with_namespace,
 )
 from oci_ns.hops import Hop
@@ -59,10 +58,8 @@ class RouteTable:
     def moved_repository(self, scheme: str, host: str, port: int, repository: str) -> str:
         """What the addressed host calls a repository that a client calls `repository`, where it keeps its requests."""
         decision = self.decide("PUT", scheme, host, port, f"/v2/{repository}/manifests/latest")
-        if decision.moved is None or decision.rerouted:
-            return repository
-        target = parse(decision.target)
-        return target.scope if target is not None else repository
+        there = parse(decision.target) if decision.moved is not None else None
+        return there.scope if there is not None and there.operation is Operation.MANIFEST else repository
 
     def decide(self, method: str, scheme: str, host: str, port: int, target: str) -> Decision:
         """Decide about a request for `target` (path and query as sent) to the addressed host.
@@ -96,46 +93,37 @@ class RouteTable:
         target = request.target
         here = self._location_of(request, source_host)
         if here is not None and here[0].path:
-            return self._in_place(request, *here, source_host)
+            return self._in_place(request, Source.QUERY, *here, source_host)
         found = self.index.find(source_host, target.scope, target.suffix)
         if found is not None:
             if request.addressed == source_host:
                 if not request.pull:
-                    kept = self._one_namespace(request)
-                    return request.keep(Source.QUERY, namespace, kept, found.route, request.subject(source_host))
+                    subject = request.subject(source_host)
+                    return request.keep(Source.QUERY, namespace, request.own_target, found.route, subject)
                 return pull(request, Source.QUERY, found)
             if found.route.is_served_at(request.addressed):
                 return self._at_endpoint(request, Source.QUERY, found)
         if here is not None:
-            return self._in_place(request, *here, source_host)
+            return self._in_place(request, Source.QUERY, *here, source_host)
         if self.policy.client_namespace is ClientNamespace.REJECT:
             message = f"ns={namespace} is not configured for {request.addressed} (ns_client_namespace=reject)"
             error = SpecError(403, "DENIED", message)
             return request.block(Source.QUERY, error, namespace, subject=request.subject(source_host))
-        kept = self._one_namespace(request)
-        return request.keep(Source.QUERY, namespace, kept, subject=request.subject(source_host))
-
-    @staticmethod
-    def _one_namespace(request: Request) -> str:
-        return join(request.target.path, with_first_namespace_only(request.target.query))
+        return request.keep(Source.QUERY, namespace, request.own_target, subject=request.subject(source_host))
 
     def _location_of(self, request: Request, source_host: str) -> tuple[Location, Hop] | None:
         """The longest location around the repository where the source registry is served, and its endpoint there."""
         target = request.target
-        for place in self.index.covering(request.addressed, target.scope, target.suffix):
-            hop = place.hop_for(source_host)
-            if hop is not None:
-                return place, hop
-        return None
+        return self.index.served_under(source_host, request.addressed, target.scope, target.suffix)
 
-    def _in_place(self, request: Request, place: Location, hop: Hop, source_host: str) -> Decision:
+    def _in_place(self, request: Request, source: Source, place: Location, hop: Hop, source_host: str) -> Decision:
         """The repository already lies under the location of the source registry's endpoint: the path stays."""
         subject = _subject_under(request, place, hop.namespace, source_host)
         if request.pull and hop.namespace not in place.open_namespaces:
-            return blocked(request, Source.QUERY, subject)
+            return blocked(request, source, subject)
         namespace, _ = hop.namespace_for(source_host)
         target = hop.with_namespace(request.target.path, request.target.query, source_host)
-        return as_pull(request, request.keep(Source.QUERY, namespace, target, subject=subject), hop.endpoint)
+        return as_pull(request, request.keep(source, namespace, target, subject=subject), hop.endpoint)
 
     def _by_host(self, request: Request) -> Decision | None:
         """The addressed host is a source registry: pulls go to its endpoints, the rest stays with it."""
@@ -169,8 +157,8 @@ class RouteTable:
         return as_pull(request, kept, place.namespaces[namespace])
 
     def _by_path(self, request: Request) -> Decision | None:
-        first, slash, rest = request.target.scope.partition("/")
-        if not slash or not rest or not looks_like_host(first):
+        first, _, rest = request.target.scope.partition("/")
+        if not rest or not looks_like_host(first):
             return None
         source_host = canonical_registry(first)
         found = self.index.find(source_host, rest, request.target.suffix)
@@ -184,12 +172,15 @@ class RouteTable:
         default = self.policy.default
         if not default or not self.index.is_endpoint(request.addressed):
             return None
-        target = request.target
-        found = self.index.find(canonical_registry(default), target.scope, target.suffix)
+        target, source_host = request.target, canonical_registry(default)
+        here = self._location_of(request, source_host)
+        if here is not None and here[0].path:
+            return self._in_place(request, Source.DEFAULT, *here, source_host)
+        found = self.index.find(source_host, target.scope, target.suffix)
         if found is not None and found.route.is_served_at(request.addressed):
             return self._at_endpoint(request, Source.DEFAULT, found)
         there = join(target.path, with_namespace(target.query, default))
-        subject = request.subject(canonical_registry(default))
+        subject = request.subject(source_host)
         return request.keep(Source.DEFAULT, default, there, subject=subject)
 
     def _unresolved(self, request: Request) -> Decision:
@@ -214,7 +205,7 @@ class RouteTable:
                 if decision is not None:
                     return self._with_mount(request, decision)
         subject = request.subject(found.source_host, found.named)
-        return request.keep(source, None, request.own_target, found.route, subject)
+        return request.keep(source, request.client_namespace or None, request.own_target, found.route, subject)
 
     def _with_mount(self, request: Request, decision: Decision) -> Decision:
         """An upload with the repository to mount from as the endpoint calls it."""
@@ -226,9 +217,9 @@ class RouteTable:
 
     def _mounted(self, request: Request, namespace: str | None, repository: str) -> str | None:
         """What the endpoint that an upload goes to calls another repository of the client's; None where it lacks it."""
-        target = f"/v2/{quote(repository, safe='/', errors='surrogateescape')}/blobs/uploads/"
+        target = f"/v2/{quote(repository, errors='surrogateescape')}/blobs/uploads/"
         decision = self.decide("POST", request.scheme, request.host, request.port, target)
-        if decision.error is not None or decision.rerouted or decision.namespace != namespace:
+        if decision.error is not None or decision.namespace != namespace:
             return None
         there = parse(decision.target)
         return there.scope if there is not None and there.operation is Operation.UPLOAD else None

@@ -41,7 +41,9 @@ from mitmproxy.master import Master
 from mitmproxy.optmanager import OptManager
 from mitmproxy.utils import debug
 
+from oci_ns.draining import Draining
 from oci_ns.event_loop import Ports, loop_factory
+from oci_ns.gone_clients import GoneClients
 from oci_ns.hook_table import HookTable
 from oci_ns.legacy_events import spare_legacy_events
 from oci_ns.line_log import TermLog
@@ -108,6 +110,7 @@ class Runner(Master):
             self._log,
             _Checking(check),
             core.Core(),
+            GoneClients(),
             block.Block(),
             strip_dns_https_records.StripDnsHttpsRecords(),
             blocklist.BlockList(),
@@ -169,21 +172,23 @@ def run(
     addons: Callable[[], Sequence[object]],
     *,
     ready: Callable[[Runner], None] = lambda _: None,
+    stopping: Callable[[], None] = lambda: None,
     ports: Ports = Ports.OWN,
     check: Check = lambda *_: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises SystemExit with status 1 where the start fails, the reason being printed.
 
-    `ready` is called when everything listens.
+    `ready` is called when everything listens, `stopping` when the end begins.
     """
     with asyncio.Runner(loop_factory=loop_factory(ports)) as runner:
-        runner.run(_serve(command, addons, ready, check))
+        runner.run(_serve(command, addons, ready, stopping, check))
 
 
 async def _serve(
     command: CommandLine,
     addons: Callable[[], Sequence[object]],
     ready: Callable[[Runner], None],
+    stopping: Callable[[], None],
     check: Check,
 ) -> None:
     for name in _NOISY:
@@ -206,11 +211,21 @@ async def _serve(
         sys.exit(1)
     master.addons.add(_Unclaimed(options, {_name(each) for each in command.assignments}))
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, master.shutdown)
+    ends = dict.fromkeys((signal.SIGINT, signal.SIGTERM), master.shutdown)
+    if command.drain:
+        draining = Draining(master, command.drain)
+        master.addons.add(draining)
+        ends[signal.SIGTERM] = draining.begin
+    for number, end in ends.items():
+        loop.add_signal_handler(number, _both, stopping, end)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     await master.run()
     loop.set_exception_handler(_at_the_end)
+
+
+def _both(first: Callable[[], None], then: Callable[[], None]) -> None:
+    first()
+    then()
 
 
 def _at_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from oci_ns.authfile import Authfile
 from oci_ns.decision import Decision
 from oci_ns.distribution import Operation
-from oci_ns.endpoints import Carrier, Endpoints, Question
-from oci_ns.fetch import Answer, FetchError
+from oci_ns.endpoints import Carrier, Endpoints, Question, Where, asked_at, named
+from oci_ns.fetch import Answer, FetchError, UnsendableError
 from oci_ns.memory import Memory
 from oci_ns.spec_error import SpecError, message_in
 from oci_ns.value import value
@@ -92,17 +92,17 @@ class Selection:
         """Log in at endpoints with these from now on; None for not at all."""
         self.endpoints.use(logins)
 
-    def settled(self, decision: Decision) -> Selected | None:
+    def settled(self, decision: Decision, where: Where = named) -> Selected | None:
         """The endpoint to use without a look; None where `select` has to be asked. Costs a few look-ups."""
         chosen = self.memory.recall(decision) if decision.alternatives else decision
-        sent = self.endpoints.ready(chosen) if chosen is not None else None
+        sent = self.endpoints.ready(chosen, where) if chosen is not None else None
         return self._taken(decision, chosen, sent) if chosen is not None and sent is not None else None
 
     async def select(self, decision: Decision, question: Question, *, whole: bool) -> Selected:
         """Find the endpoint. Where `whole`, each is asked the client's request, and the answer is what was wanted.
 
         Otherwise (a blob, whose bytes are not for here) they are asked with HEAD. Where there is nothing to choose, a
-        connection is made and nothing asked. Raises NoEndpointError.
+        connection is made and nothing asked. Raises NoEndpointError, and UnsendableError where nobody can be asked so.
         """
         if not decision.alternatives:
             return await self._only(decision, question)
@@ -114,32 +114,50 @@ class Selection:
                 self.memory.forget(decision)
         return await self._first(decision, (decision, *decision.alternatives), question, whole)
 
-    async def after(self, decision: Decision, failed: Rejection, question: Question) -> Selected:
-        """Find another endpoint than the one that turned out to fail. Raises NoEndpointError, all endpoints in it."""
+    async def after(
+        self, decision: Decision, failed: Rejection, question: Question, *, whole: bool = True, took: float = 0.0
+    ) -> Selected:
+        """Find another endpoint than the one that turned out to fail.
+
+        `whole` as for `select`; `took` is how many seconds it took to find out that it gives no answer.
+        Raises NoEndpointError, all endpoints in it, and UnsendableError.
+        """
         self.memory.forget(decision)
+        where = asked_at(question)
+        self.endpoints.doubt(failed.decision, where)
         candidates = [decision, *decision.alternatives]
         others = [each for each in candidates if each.endpoint != failed.decision.endpoint]
+        if others and failed.status is None:
+            self.endpoints.failed(failed.decision, failed.reason, took, where)
         try:
-            return await self._first(decision, others, question, whole=True)
+            return await self._first(decision, others, question, whole)
         except NoEndpointError as error:
             order = [each.endpoint for each in candidates]
             rejections = sorted((failed, *error.rejections), key=lambda each: order.index(each.decision.endpoint))
             raise NoEndpointError(decision, rejections) from None
 
-    def answered(self, decision: Decision, chosen: Decision, status: int) -> None:
+    async def again(self, decision: Decision, chosen: Decision, question: Question, *, whole: bool) -> Selected:
+        """Ask the same endpoint once more. Raises NoEndpointError with that one in it, and UnsendableError."""
+        outcome = await self._ask(chosen, question, whole)
+        if isinstance(outcome, Rejection):
+            raise NoEndpointError(decision, [outcome])
+        return outcome
+
+    def answered(self, decision: Decision, chosen: Decision, status: int, where: Where = named) -> None:
         """The endpoint of `chosen` has answered a request that somebody else carried to it."""
-        self.endpoints.answered(chosen)
+        self.endpoints.answered(chosen, where)
         if is_passed_over(decision.operation, status):
             self.memory.forget(decision)
 
-    def failed(self, decision: Decision, chosen: Decision) -> None:
+    def failed(self, decision: Decision, chosen: Decision, where: Where = named) -> None:
         """The endpoint of `chosen` did not answer a request that somebody else carried to it."""
-        self.endpoints.doubt(chosen)
+        self.endpoints.doubt(chosen, where)
         self.memory.forget(decision)
 
     async def _only(self, decision: Decision, question: Question) -> Selected:
-        if not self.endpoints.may_be_tried_last(decision):
-            raise NoEndpointError(decision, [self._known(decision)])
+        where = asked_at(question)
+        if not self.endpoints.may_be_tried_last(decision, where):
+            raise NoEndpointError(decision, [self._known(decision, where)])
         try:
             return self._taken(decision, decision, await self.endpoints.reach(decision, question))
         except FetchError as error:
@@ -158,11 +176,11 @@ class Selection:
 
         Where no other serves it, those are tried after all: the ones that are due, or that cost next to nothing.
         """
-        order = list(candidates)
-        postponed = [number for number, each in enumerate(order) if self.endpoints.failure(each) is not None]
-        rejections = {number: self._known(order[number]) for number in postponed}
+        order, where = list(candidates), asked_at(question)
+        postponed = [number for number, each in enumerate(order) if self.endpoints.failure(each, where) is not None]
+        rejections = {number: self._known(order[number], where) for number in postponed}
         for number in [each for each in range(len(order)) if each not in rejections] + postponed:
-            if number in rejections and not self.endpoints.may_be_tried_last(order[number]):
+            if number in rejections and not self.endpoints.may_be_tried_last(order[number], where):
                 continue
             outcome = await self._ask(order[number], question, whole)
             if isinstance(outcome, Rejection):
@@ -179,14 +197,16 @@ class Selection:
         method = question(candidate).method if whole else "HEAD"
         try:
             sent, answer = await self.endpoints.ask(candidate, question, method)
+        except UnsendableError:
+            raise
         except FetchError as error:
             return Rejection(candidate, str(error))
         if is_passed_over(candidate.operation, answer.status):
             return rejection_of(candidate, answer)
         return Selected(candidate, sent, answer=answer if whole else None)
 
-    def _known(self, decision: Decision) -> Rejection:
-        failure = self.endpoints.failure(decision)
+    def _known(self, decision: Decision, where: Where) -> Rejection:
+        failure = self.endpoints.failure(decision, where)
         if failure is None:
             return Rejection(decision, "not tried")
         age = self.endpoints.age(failure)

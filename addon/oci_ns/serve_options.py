@@ -88,13 +88,17 @@ Show = Literal["", "options", "commands"]
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What a command line asks for. `assignments` are those of --set, `values` those of FLAGS, by their options."""
+    """What a command line asks for. `assignments` are those of --set, `values` those of FLAGS, by their options.
+
+    `drain` is how many seconds what is under way may take when SIGTERM comes.
+    """
 
     assignments: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     quiet: bool = False
     verbose: bool = False
     show: Show = ""
+    drain: int = 0
 
     def to_json(self) -> str:
         """As text, for another process."""

@@ -21,8 +21,10 @@ from typing import Any
 
 from oci_ns.gathered_pulls import GatheredPulls
 from oci_ns.metrics_directory import DIRECTORY
+from oci_ns.probes import Probes, turns
 from oci_ns.reload_triggers import on_sighup
 from oci_ns.serve_options import CommandLine
+from oci_ns.service_manager import ServiceManager
 from oci_ns.supervisor_accounts import SupervisorAccounts
 from oci_ns.worker_link import Assignment, Begun, Ended, Loaded, Ready, packed, values
 
@@ -34,7 +36,7 @@ _AT_ONCE_SECONDS = 10.0
 _PAUSE_MAX_SECONDS = 30.0
 _FIRST_PAUSE_SECONDS = 0.5
 _PATIENCE_SECONDS = 10.0
-"""How long workers may take to end before they are killed."""
+"""How long workers may take to end, beside what is to be waited for, before they are killed."""
 
 
 @dataclass(eq=False, slots=True)
@@ -46,12 +48,27 @@ class _Process:
     ready: asyncio.Future[Ready]
     begun: float
     loaded: Loaded | None = None
+    is_to_reload: bool = False
+    """Once it listens."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is there."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
 
 
 class Supervisor:
     """Runs the workers. `use_verbosity` is told the log's level once it is known."""
 
-    def __init__(self, command: CommandLine, count: int, use_verbosity: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        command: CommandLine,
+        count: int,
+        use_verbosity: Callable[[str], None],
+        manager: ServiceManager | None = None,
+    ) -> None:
+        """`manager` is told of the beginning and the end."""
+        self._manager = manager or ServiceManager()
         self._command = command
         self._count = count
         self._use_verbosity = use_verbosity
@@ -59,6 +76,7 @@ class Supervisor:
         self._pulls = GatheredPulls()
         self._modes: tuple[str, ...] = ()
         self._stopping = asyncio.Event()
+        self._last_signal = signal.SIGTERM
         self._status = 0
         self._restarts = 0
         self._accounts = SupervisorAccounts(
@@ -71,8 +89,9 @@ class Supervisor:
         """Serve until SIGINT or SIGTERM. Returns the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stopping.set)
-        on_sighup(loop, lambda: self._signal(signal.SIGHUP))
+            loop.add_signal_handler(number, self._stop, number)
+        on_sighup(loop, self._reload)
+        self._accounts.probes = Probes(lambda: turns(loop), self._is_ready)
         with tempfile.TemporaryDirectory(prefix="ns-inject-", ignore_cleanup_errors=True) as directory:
             os.environ[DIRECTORY] = directory
             with contextlib.ExitStack() as ports:
@@ -89,6 +108,7 @@ class Supervisor:
         else:
             for address in ready.addresses:
                 _reserve(address, ports)
+            self._manager.ready()
             tasks = [asyncio.create_task(self._keep(first))]
             tasks += [asyncio.create_task(self._begin(number)) for number in range(2, self._count + 1)]
             tasks.append(asyncio.create_task(self._tick()))
@@ -172,6 +192,8 @@ class Supervisor:
                     self._note(number, message)
                 elif not ready.done():
                     ready.set_result(message)
+                    if self._processes[number].is_to_reload:
+                        self._processes[number].send(signal.SIGHUP)
 
     def _note(self, number: int, loaded: Loaded) -> None:
         process = self._processes[number]
@@ -191,20 +213,41 @@ class Supervisor:
             await asyncio.sleep(_TICK_SECONDS)
             self._accounts.tell(self._pulls.over(time.time()))
 
+    def _stop(self, number: signal.Signals) -> None:
+        """Begin to end. SIGINT is for at once, and so is whatever comes while they are ending."""
+        if self._stopping.is_set() or number == signal.SIGINT:
+            self._last_signal = signal.SIGINT
+            self._signal(signal.SIGINT)
+        self._stopping.set()
+
+    def _is_ready(self) -> bool:
+        """Whether a worker listens, and is to go on with it."""
+        processes = list(self._processes.values())
+        listens = (each.ready.done() and each.process.returncode is None for each in processes)
+        return not self._stopping.is_set() and any(listens)
+
     async def _end(self) -> None:
-        self._signal(signal.SIGTERM)
+        self._manager.stopping()
+        self._signal(self._last_signal)
         ends = [asyncio.create_task(each.process.wait()) for each in self._processes.values()]
-        _, late = await asyncio.wait(ends, timeout=_PATIENCE_SECONDS)
+        _, late = await asyncio.wait(ends, timeout=_PATIENCE_SECONDS + self._command.drain)
         if late:
             self._signal(signal.SIGKILL)
             await asyncio.wait(late)
         await asyncio.gather(*(each.messages for each in self._processes.values()))
         self._accounts.tell(self._pulls.close())
 
+    def _reload(self) -> None:
+        for each in self._processes.values():
+            # One that is being started does not heed the signal yet: it would die of it.
+            if each.ready.done():
+                each.send(signal.SIGHUP)
+            else:
+                each.is_to_reload = True
+
     def _signal(self, number: signal.Signals) -> None:
         for each in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                each.process.send_signal(number)
+            each.send(number)
 
 
 def pause_after(lived: float, former: float) -> float:

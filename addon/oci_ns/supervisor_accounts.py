@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from oci_ns.json_log import JsonLog
-from oci_ns.log_line import printable
 from oci_ns.metrics_directory import DIRECTORY, use_directory
 from oci_ns.options import listen_address
+from oci_ns.printable import printable
+from oci_ns.probes import Probes
 from oci_ns.pull import Pull
 from oci_ns.pull_text import pull_line
 from oci_ns.worker_link import Loaded
@@ -31,6 +32,8 @@ class SupervisorAccounts:
         restarts: Callable[[], int],
     ) -> None:
         self._about = (processes, loads, restarts)
+        self.probes: Probes | None = None
+        """What is answered beside the metrics."""
         self._log: JsonLog | None = None
         self._metrics: PullMetrics | None = None
         self._server: MetricsServer | None = None
@@ -53,7 +56,9 @@ class SupervisorAccounts:
         host, port = listen_address("ns_metrics", address)
         self._metrics = PullMetrics(CollectorRegistry())
         try:
-            self._server = MetricsServer(gathered(os.environ[DIRECTORY], Workers(*self._about)), host, port)
+            self._server = MetricsServer(
+                gathered(os.environ[DIRECTORY], Workers(*self._about)), host, port, self.probes
+            )
         except OSError as error:
             raise ValueError(f"ns_metrics cannot listen on {address}: {error.strerror}") from error
         logger.info("metrics at %s", self._server.url)

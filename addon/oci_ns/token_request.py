@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
 from oci_ns.fetch import Answer, Fields, Outgoing
-from oci_ns.log_line import printable
 from oci_ns.login import Login, Secret
+from oci_ns.printable import printable
 from oci_ns.reference import DEFAULT_PORTS
 
 CLIENT_ID = "ns-inject"

@@ -14,8 +14,8 @@ from oci_ns.authfile import Authfile
 from oci_ns.challenge import Challenge, parse_challenges
 from oci_ns.expiring import Expiring
 from oci_ns.fetch import Fetch, FetchError
-from oci_ns.log_line import printable
 from oci_ns.login import Login
+from oci_ns.printable import printable
 from oci_ns.pull_access import PullAccess, Site
 from oci_ns.single_flight import SingleFlight
 from oci_ns.token_request import (

@@ -44,9 +44,10 @@ class TomlLines:
         """The lines of each registry and its mirrors; none where they are not what the parser found."""
         tables: list[list[int]] = []
         for line, name in self._headers:
+            array, _, key = name.partition(".")
             if name == "registry":
                 tables.append([line])
-            elif name == "registry.mirror" and tables:
+            elif array == "registry" and key.lower() == "mirror" and tables:
                 tables[-1].append(line)
         return tables if [len(lines) - 1 for lines in tables] == self._wanted else []
 
@@ -73,11 +74,7 @@ class TomlLines:
         return self._find(self._first, end, key) or self._find_header(key)
 
     def _find_header(self, key: str) -> int | None:
-        for line in self._starts:
-            match = _HEADER.match(self._line(line))
-            if match is not None and match[1].split(".")[0].strip().strip('"') == key:
-                return line
-        return None
+        return next((line for line, name in self._headers if name.partition(".")[0] == key), None)
 
     def _line(self, number: int) -> str:
         return self._lines[number - self._first]

@@ -82,7 +82,7 @@ def parse_whole(text: str) -> dict[str, Any]:
 def _parse(text: str, start: int, end: int, may_grow: dict[str, bool]) -> Piece:
     try:
         return Piece(start, end, tomli.loads(text[start:end]))
-    except (tomli.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         if any(may_grow.values()):
             raise NotInPiecesError from None
         # Wrong in itself or by the cut. All before was right, so that at least was cut where it may be.
@@ -106,3 +106,6 @@ def _loads(text: str, start: int) -> dict[str, Any]:
         line = position.removeprefix("line ").partition(",")[0]
         rest = text.count("\n", start) + 1
         raise TomlSyntaxError(before + (int(line) if line.isdigit() else rest), message or str(error)) from error
+    except ValueError as error:
+        # The parser leaves this one to Python, which does not read a decimal number of any length.
+        raise TomlSyntaxError(None, "a number has too many digits") from error

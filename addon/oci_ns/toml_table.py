@@ -17,6 +17,14 @@ from oci_ns.toml_lines import TomlLines
 _TYPE_NAMES: dict[type, str] = {str: "a string", bool: "true or false", list: "an array", dict: "a table"}
 
 
+def shown(value: object) -> str:
+    """A value as it stands in a message: as it is, or its type where it is too much to be written out."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"this {type(value).__name__}"
+
+
 def _close_to(key: str, known: Iterable[str]) -> str | None:
     """The known key that `key` is a slip for: spelt nearly so, or cut short at a hyphen."""
     names = list(known)
@@ -63,7 +71,7 @@ class Table:
             elif folded == key or folded not in values:
                 # The reference implementation's decoder matches keys without regard to case.
                 if not isinstance(value, known[folded]):
-                    self.fail(key, f"{key} must be {_TYPE_NAMES[known[folded]]}, not {value!r}")
+                    self.fail(key, f"{key} must be {_TYPE_NAMES[known[folded]]}, not {shown(value)}")
                 self.values[folded] = value
 
     def _unknown(self, key: str, known: Mapping[str, type], misplaced: Mapping[str, str]) -> None:
@@ -108,7 +116,7 @@ class Table:
         """An array of strings. Raises ConfigurationError where it holds anything else."""
         for item in self.values.get(key, []):
             if not isinstance(item, str):
-                self.fail(key, f"{key} must be an array of strings, not {item!r}")
+                self.fail(key, f"{key} must be an array of strings, not {shown(item)}")
         return tuple(self.values.get(key, []))
 
     def tables(self, key: str) -> list[dict[str, Any]]:
@@ -116,5 +124,5 @@ class Table:
         found: list[dict[str, Any]] = self.values.get(key, [])
         for item in found:
             if not isinstance(item, dict):
-                self.fail(key, f"{key} must be an array of tables, not {item!r}")
+                self.fail(key, f"{key} must be an array of tables, not {shown(item)}")
         return found

@@ -74,7 +74,7 @@ def trace_lines(trace: Trace) -> list[str]:
     """The trace as plain lines, none of them wrapped; rules that were not reached share one."""
     lines: list[str] = []
     for step in condensed(trace.steps):
-        lines.append(f"{MARKS[step.outcome]} {step.rule:<{_NAME_WIDTH}} {sentence(step)}".rstrip())
+        lines.append(f"{MARKS[step.outcome]} {step.rule:<{_NAME_WIDTH}} {sentence(step)}")
         lines += [f"   {'':<{_NAME_WIDTH}}   {line}" for line in near_lines(step)]
     return lines
 

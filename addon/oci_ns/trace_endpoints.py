@@ -12,7 +12,7 @@ from oci_ns.hops import Route
 from oci_ns.placement import mirrors_for
 from oci_ns.pull_sources import PullSource, admitted_mirrors, namespace_of
 from oci_ns.reference import Image
-from oci_ns.registries_conf import Endpoint, PullFromMirror, Registry
+from oci_ns.registries_conf import Endpoint, Registry
 from oci_ns.request import Request
 from oci_ns.trace_rules import Asked
 from oci_ns.trace_steps import Outcome, Step
@@ -102,8 +102,7 @@ def _not_admitted(registry: Registry, mirror: Endpoint, *, digested: bool) -> st
     how = "is by digest" if digested else "is not by digest"
     if registry.mirror_by_digest_only:
         return f"mirror-by-digest-only, and this {how}"
-    kind = PullFromMirror.TAG_ONLY if digested else PullFromMirror.DIGEST_ONLY
-    return f"pull-from-mirror = {kind.value}, and this {how}" if mirror.pull_from_mirror is kind else how
+    return f"pull-from-mirror = {mirror.pull_from_mirror.value}, and this {how}"
 
 
 def image_steps(registry: Registry, image: Image, sources: list[PullSource]) -> tuple[Step, ...]:

@@ -113,11 +113,10 @@ def _query(asked: Asked, answered: bool) -> Step:
         return _told(Source.QUERY, f"the client sent ns={namespace}", registry=registry)
     source = canonical_registry(namespace)
     target = request.target
-    for place in asked.table.index.covering(request.addressed, target.scope, target.suffix):
-        hop = place.hop_for(source)
-        if hop is not None:
-            why = f"the client sent ns={namespace}, and {request.addressed} is its endpoint"
-            return _told(Source.QUERY, why, registry=asked.table.index.owner_of(hop.endpoint))
+    here = asked.table.index.served_under(source, request.addressed, target.scope, target.suffix)
+    if here is not None:
+        why = f"the client sent ns={namespace}, and {request.addressed} is its endpoint"
+        return _told(Source.QUERY, why, registry=asked.table.index.owner_of(here[1].endpoint))
     why = f"the client sent ns={namespace}, which is not configured for {request.addressed}"
     result = "" if asked.decision.error is not None else ": believed as it is"
     return _told(Source.QUERY, f"{why}{result}", asked.near(source, target.scope))

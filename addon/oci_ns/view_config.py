@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oci_ns.distribution import Operation
-from oci_ns.log_line import printable
 from oci_ns.manifests import CONFIGS, ImageConfig, Step, config_in
+from oci_ns.printable import printable
 from oci_ns.view_envelope import Envelope, may_be_object
 from oci_ns.view_text import broken, compact, counted, fields, table
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from oci_ns.log_line import LENGTH_MAX, printable
+from oci_ns.printable import LENGTH_MAX, printable
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _WIDTH_MAX = 80

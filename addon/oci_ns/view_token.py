@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from oci_ns.jwt import Jwt, read_jwt
-from oci_ns.log_line import printable
 from oci_ns.manifests import document
+from oci_ns.printable import printable
 from oci_ns.token_request import LIFETIME_DEFAULT
 from oci_ns.view_envelope import Envelope, may_be_object
 from oci_ns.view_text import compact, counted, fields, table, utc

@@ -13,12 +13,15 @@ from typing import Final
 from lab.process import run, search_path
 
 _PACKAGES: Final = {
+    "containerd": "containerd",
+    "ctr": "containerd",
     "curl": "curl",
     "docker": "docker.io",
     "docker-registry": "docker-registry",
     "dockerd": "docker.io",
     "haproxy": "haproxy",
     "nginx": "nginx",
+    "podman": "podman",
     "setpriv": "util-linux",
     "skopeo": "skopeo",
     "wrk": "wrk",

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -336,6 +337,41 @@ def test_a_hangup_reaches_all_workers(shared: Serve) -> None:
     wait_until(lambda: shared.log().count(LOADED) == before + 2, "both have read it")
 
 
+SLOW = """
+import os, pathlib, time
+
+def load(loader):
+    here = pathlib.Path(__file__).parent
+    if (here / "first").exists():
+        (here / "supervisor").write_text(str(os.getppid()))
+        (here / "second").touch()
+        while not (here / "go on").exists():
+            time.sleep(0.02)
+    (here / "first").touch()
+"""
+
+
+def test_a_hangup_reaches_a_worker_that_is_being_started_when_it_is_ready(start: Start, tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+
+    def hang_up() -> None:
+        wait_until((tmp_path / "second").exists, "the second worker is being started")
+        (log,) = tmp_path.glob("serve-*.log")
+        before = log.read_text().count(LOADED)
+        os.kill(int((tmp_path / "supervisor").read_text()), signal.SIGHUP)
+        wait_until(lambda: log.read_text().count(LOADED) > before, "the first worker has read it again")
+        (tmp_path / "go on").touch()
+
+    with ThreadPoolExecutor() as pool:
+        hung_up = pool.submit(hang_up)
+        try:
+            serve = start(workers=2, scripts=[script])
+        finally:
+            hung_up.result()
+    wait_until(lambda: serve.log().count(LOADED) == 4, "both have read it twice")
+
+
 def test_a_worker_that_is_killed_is_started_again_and_told(shared: Serve, metrics_port: int) -> None:
     before = scraped(metrics_port)
     killed, other = shared.processes()
@@ -356,6 +392,18 @@ def test_a_worker_that_is_killed_is_started_again_and_told(shared: Serve, metric
     assert after["ns_inject_worker_restarts_total"] == 1
     name = 'ns_inject_decisions_total{action="rewrite",namespace="quay.io",source="host"}'
     assert after[name] == before.get(name, 0) + served
+
+
+def test_a_hangup_does_not_end_a_worker_that_is_starting(start: Start) -> None:
+    serve = start(workers=2, modes=["reverse:https://quay.io"])
+    os.kill(serve.processes()[0], signal.SIGKILL)
+
+    def listens_again() -> bool:
+        os.kill(serve.pid, signal.SIGHUP)
+        return serve.log().count(" listening at ") == 3
+
+    wait_until(listens_again, "another one listens")
+    assert serve.log().count("it is started again") == 1
 
 
 def test_any_port_is_the_same_for_all_and_none_outlives_a_supervisor_that_is_killed(

@@ -14,7 +14,7 @@ from mitmproxy import exceptions, flow, http
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons, tflow, tutils
 
-from oci_ns import record
+from oci_ns import presence, record
 from oci_ns.addon import NsInject
 from oci_ns.fetch import Answer, NotAuthorizedError, Outgoing
 from oci_ns.pull_access import PullAccess, Site
@@ -113,6 +113,26 @@ def test_a_rerouted_request_names_the_endpoint(addon: NsInject) -> None:
         entry=sent.metadata["ns_entry"],
     )
     assert sent.metadata["ns_entry"].startswith("prefix quay.io, ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answered"),
+    [
+        ("GET", presence.PATH, True),
+        ("POST", presence.PATH, False),
+        ("GET", f"{presence.PATH}?a", False),
+        ("GET", f"/v2{presence.PATH}", False),
+        ("GET", "/.well-known/other", False),
+    ],
+)
+def test_it_says_itself_that_it_is_there_and_nothing_else(
+    addon: NsInject, method: str, path: str, answered: bool
+) -> None:
+    for host in ("quay.io", "elsewhere.example.com"):
+        sent = request(method, f"https://{host}{path}")
+        requestheaders(addon, sent)
+        assert (sent.response is not None) == answered
+        assert sent.response is None or presence.is_answer(200, sent.response.content or b"")
 
 
 def test_over_http_2_the_authority_names_the_endpoint(addon: NsInject) -> None:

@@ -49,6 +49,9 @@ ROWS = [
     (registry("quay.io", more="mirror-by-digest-only = true"), "no-effect", 1, "has no mirrors"),
     # -- endpoints ------------------------------------------------------------------------------------------------
     (registry("quay.io", "not!a!host"), "bad-location", 5, 'location "not!a!host" is not a host[:port][/path]; nothing is sent there'),
+    (registry("quay.io", "docker://p.com/a"), "bad-location", 5, 'location "docker://p.com/a" is not a host[:port][/path]; nothing is sent there'),
+    (registry("quay.io", "p.com/a?b=c"), "bad-location", 5, 'location "p.com/a?b=c" is not a host[:port][/path]; nothing is sent there'),
+    (registry("quay.io", location="p.com/a b"), "bad-location", 1, 'location "p.com/a b" is not a host[:port][/path]; nothing is sent there'),
     (registry("quay.io", "p.com quay.oi"), "namespace-differs", 5, "did you mean quay.io? Otherwise leave it"),
     (registry("docker.io", "p.com/hub upstream"), "namespace-differs", 5, "leave it where the proxy at p.com/hub calls docker.io so"),
     (registry("*.quay.io", "p.com quay.io", location=None), "namespace-differs", 4, "every host that prefix *.quay.io matches is asked for with ns=quay.io"),

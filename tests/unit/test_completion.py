@@ -33,6 +33,10 @@ LINES = [
     (["check", "--ignore", "amb"], ["ambiguous-location"]),
     (["check", "--color", "=", "al"], ["always"]),
     (["completion", "f"], ["fish"]),
+    (["cl"], ["client"]),
+    (["client", "c"], ["containerd", "cri-o"]),
+    (["client", "podman", "--recipe", "m"], ["mirror"]),
+    (["client", "podman", "--wr"], ["--write"]),
     (["se"], ["serve"]),
     (["serve", "--li"], ["--listen-host", "--listen-port"]),
     (["serve", "--mode", "re"], ["regular", "reverse:"]),
@@ -65,6 +69,8 @@ def test_a_word_is_completed(words: list[str], offered: list[str]) -> None:
         (["explain", "--set", "ns_authfile", "=", "con"], "file"),
         (["explain", "--set", "ns_certs_d", "=", "con"], "dir"),
         (["serve", "-s", "con"], "file"),
+        (["client", "docker", "--ca", "con"], "file"),
+        (["client", "docker", "--root", "con"], "dir"),
     ],
 )
 def test_a_file_is_left_to_the_shell(words: list[str], kind: str) -> None:

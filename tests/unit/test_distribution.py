@@ -24,6 +24,7 @@ O = Operation  # noqa: E741
         ("/v2", O.PING, "", ""),
         ("/v2/", O.PING, "", ""),
         ("/v2/?ns=a", O.PING, "", ""),
+        ("/v2?ns=a", O.PING, "", ""),
         ("/%76%32/", O.PING, "", ""),
         ("/v2/_catalog?n=1", O.CATALOG, "", ""),
         ("/v2/a/tags/list", O.TAGS, "a", ""),
@@ -51,16 +52,33 @@ O = Operation  # noqa: E741
         ("/v2/a/tags/other", O.OTHER, "a/tags/other", ""),
         ("/v2/A/blobs/uploads/", O.OTHER, "A/blobs/uploads/", ""),
         ("/v2/%zz/%", O.OTHER, "%zz/%", ""),
+        ("/v2/%5Fcatalog?n=1", O.CATALOG, "", ""),
+        ("/v2/%5fcatalog", O.CATALOG, "", ""),
+        ("/%76%32/?ns=a", O.PING, "", ""),
+        ("/v2/%61/tags/list?n=%31", O.TAGS, "a", ""),
+        ("/v2/%z1/x", O.OTHER, "%z1/x", ""),
+        ("/v2/%1z/x", O.OTHER, "%1z/x", ""),
+        ("/v%32", O.PING, "", ""),
+        ("/v2%2F", O.PING, "", ""),
+        ("/v2/%61/manifests/%31", O.MANIFEST, "a", ":1"),
     ],
 )
 def test_a_target_is_parsed(target: str, operation: Operation, scope: str, suffix: str) -> None:
     parsed = parse(target)
     assert parsed is not None
     assert (parsed.operation, parsed.scope, parsed.suffix) == (operation, scope, suffix)
-    assert parsed.path == target.partition("?")[0]
+    path, _, query = target.partition("?")
+    assert (parsed.path, parsed.query) == (path, query or None)
+    repository = f"/{parsed.raw_repository}" if parsed.raw_repository else ""
+    assert scope or parsed.raw_repository == ""
+    assert f"{parsed.base}{repository}{parsed.tail}" == path
 
 
-@pytest.mark.parametrize("target", ["/", "", "*", "/v1/", "/v22/", "/v2x", "v2/", "//v2/", "/V2/", "/ui?x=/v2/"])
+@pytest.mark.parametrize(
+    "target",
+    ["/", "", "*", "/v1/", "/v22/", "/v2x", "v2/", "//v2/", "/V2/", "/ui?x=/v2/"]
+    + ["/%76%31/", "/v2%78/", "/v2%32", "/%2", "/%"],
+)
 def test_what_is_not_below_v2_is_no_registry_request(target: str) -> None:
     assert parse(target) is None
 
@@ -76,6 +94,8 @@ def test_what_is_not_below_v2_is_no_registry_request(target: str) -> None:
         ("/v2/a/b/manifests/1", 3, "", "", ""),
         ("/v2/%61%2Fb/manifests/1", 1, "p", "", "/v2/p/b/manifests/1"),
         ("/v2/a%2Fb%2fc/tags/list", 3, "p", "", "/v2/p/c/tags/list"),
+        ("/v2/%61/b/manifests/1", 3, "p", "", "/v2/p/manifests/1"),
+        ("/v2/%61/b/manifests/1", 3, "", "", ""),
     ],
 )
 def test_a_repository_is_moved_and_nothing_else(target: str, strip: int, path: str, reference: str, moved: str) -> None:
@@ -99,6 +119,8 @@ def test_a_repository_is_moved_and_nothing_else(target: str, strip: int, path: s
         ("ns=a+b", ["a b"]),
         ("NS=a&xns=b&ns[]=c", []),
         ("ns=%00%0d%0a", ["\0\r\n"]),
+        ("ns=%ff", ["\udcff"]),
+        ("x%20=1&%6E%73=a", ["a"]),
     ],
 )
 def test_every_ns_of_a_query_is_found(query: str | None, namespaces: list[str]) -> None:
@@ -114,9 +136,13 @@ def test_every_ns_of_a_query_is_found(query: str | None, namespaces: list[str]) 
         ("ns=&n=5", "docker.io", "n=5&ns=docker.io"),
         ("ns=x", "docker.io", "ns=docker.io"),
         ("ns=docker.io&n=5", "docker.io", "ns=docker.io&n=5"),
+        ("n=5&ns=docker.io&m=1", "docker.io", "n=5&ns=docker.io&m=1"),
+        ("n=5&xns=1&n%73=docker.io&m=1", "docker.io", "n=5&xns=1&m=1&ns=docker.io"),
         ("ns=docker%2Eio", "docker.io", "ns=docker%2Eio"),
         ("ns=docker.io&ns=docker.io", "docker.io", "ns=docker.io"),
         ("a=%2F+&&b", "h:5000", "a=%2F+&&b&ns=h%3A5000"),
+        ("ns=a%zz", "a%zz", "ns=a%25zz"),
+        ("ns=a;b", "a;b", "ns=a%3Bb"),
         ("n%73=x&y=1", "z", "y=1&ns=z"),
         ("n%73=z&y=1", "z", "y=1&ns=z"),
         ("x=1", "a&b=c#d\r\n é", "x=1&ns=a%26b%3Dc%23d%0D%0A+%C3%A9"),
@@ -142,6 +168,9 @@ def test_dropping_ns_leaves_the_rest_as_it_was(query: str | None, expected: str 
         ("x=1&ns=a&y=2&ns=b", "x=1&ns=a&y=2"),
         ("ns=&x=1&ns=b", "x=1&ns=b"),
         ("ns=&ns=", "ns="),
+        ("ns&ns=", "ns"),
+        ("ns&x=1&ns=b", "x=1&ns=b"),
+        ("x%20=1&ns=a", "x%20=1&ns=a"),
         ("ns=a&ns=a", "ns=a"),
     ],
 )

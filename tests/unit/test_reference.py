@@ -75,6 +75,8 @@ def test_a_tag_obeys_the_grammar(text: str, valid: bool) -> None:
         (":abc", False),
         ("SHA256:abc", False),
         ("sha256:a/b", False),
+        ("sha256:/b", False),
+        ("sha256:é", False),
     ],
 )
 def test_a_digest_obeys_the_grammar(text: str, valid: bool) -> None:
@@ -99,7 +101,21 @@ def test_a_host_is_split_from_its_port(text: str, expected: tuple[str, int | Non
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":80", "a b", "quay.io:x", "quay.io:0", "quay.io:65536", "quay.io:²", "[::1", "[::1]x", "::1"]
+    [
+        "",
+        ":80",
+        "a b",
+        "quay.io:x",
+        "quay.io:0",
+        "quay.io:65536",
+        "quay.io:²",
+        "[::1",
+        "[::1]x",
+        "::1",
+        "[a1]",
+        "[.a1]",
+        "[:]",
+    ]
     + ["a/b", "a@b", "a\r\nb", "[]", "[g::]:1", "quay.io:80:90", "-a.example.com"],
 )
 def test_what_is_no_host_is_refused(text: str) -> None:

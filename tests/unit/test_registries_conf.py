@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,18 @@ from oci_ns.problems import ConfigurationError
 from oci_ns.registries_conf import PullFromMirror
 
 CONF = Path("r.conf")
+SHA = "sha256:" + "9f" * 32
 
 BROKEN = {
     'a = [\n': "r.conf:2: is not valid TOML: Invalid value",
+    f"a = {'1' * 5000}\n": "r.conf: is not valid TOML: a number has too many digits",
+    f"[[registry]]\nlocation = 0x{'f' * 5000}\n": (
+        "r.conf:2: [[registry]] 1 (this int): location must be a string, not this int"
+    ),
+    '[aliases]\n"a\\nb\\u001b[31m" = 1\n': "r.conf:1: the alias a\\nb\\x1b[31m must be a string, not 1",
+    '[[registry]]\nlocation = "a.com"\n[[registry.Mirror]]\nlocation = 5\n': (
+        "r.conf:4: [[registry]] 1 (a.com), mirror 1: location must be a string, not 5"
+    ),
     '[[registry]\nlocation = "a.com"\n': (
         "r.conf:1: is not valid TOML: Expected ']]' at the end of an array declaration"
     ),
@@ -79,16 +89,41 @@ BROKEN = {
     'unqualified-search-registries = [1]\n': (
         "r.conf:1: unqualified-search-registries must be an array of strings, not 1"
     ),
+    'Short-Name-Mode = "perhaps"\n': (
+        'r.conf:1: short-name-mode "perhaps" is not one of disabled, enforcing, permissive'
+    ),
     'short-name-mode = "maybe"\n': (
         'r.conf:1: short-name-mode "maybe" is not one of disabled, enforcing, permissive'
     ),
     '[aliases]\nnginx = 1\n': "r.conf:1: the alias nginx must be a string, not 1",
     '[aliases]\n"a.com/x" = "b.com/x"\n': "r.conf:1: the alias a.com/x must be a name without registry, tag or digest",
+    '[aliases]\n"x:1" = "b.com/x"\n': "r.conf:1: the alias x:1 must be a name without registry, tag or digest",
+    f'[aliases]\n"x@{SHA}" = "b.com/x"\n': (
+        f"r.conf:1: the alias x@{SHA} must be a name without registry, tag or digest"
+    ),
+    '[aliases]\nx = "b/x"\n': (
+        'r.conf:1: the alias x = "b/x" must name a registry and repository, without tag or digest'
+    ),
+    '[aliases]\nx = "b/c.d/e"\n': (
+        'r.conf:1: the alias x = "b/c.d/e" must name a registry and repository, without tag or digest'
+    ),
+    '[aliases]\nx = "b.com"\n': (
+        'r.conf:1: the alias x = "b.com" must name a registry and repository, without tag or digest'
+    ),
+    f'[aliases]\nx = "b.com/x@{SHA}"\n': (
+        f'r.conf:1: the alias x = "b.com/x@{SHA}" must name a registry and repository, without tag or digest'
+    ),
     '[aliases]\nx = "b.com/x:1"\n': (
         'r.conf:1: the alias x = "b.com/x:1" must name a registry and repository, without tag or digest'
     ),
     '[aliases]\nX = "b.com/x"\n': (
         "r.conf:1: the alias X: 'X' is not an image name: [HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST], in lower case"
+    ),
+    'registries.block.registries = []\n': (
+        "r.conf: [registries.*] is version 1 of this format; write [[registry]] tables (version 2)"
+    ),
+    '[[registry]]\nlocation = "a.com"\n[registries.insecure]\nregistries = []\n': (
+        "r.conf:3: [registries.*] is version 1 of this format; write [[registry]] tables (version 2)"
     ),
     '[[registry]]\nblocked = true\n[[registry]]\ninsecure = true\n': (
         "r.conf:1: [[registry]] 1: has neither a location nor a prefix; give it at least a location "
@@ -110,7 +145,7 @@ def test_what_is_not_utf_8_is_refused_with_the_line() -> None:
 
 
 def test_toml_nested_too_deeply_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"^r\.conf.*is not valid TOML"):
+    with pytest.raises(ConfigurationError, match=r"^r\.conf: is not valid TOML: nested too deeply$"):
         parse_text(CONF, b"a = " + b"[" * 100_000)
 
 
@@ -130,6 +165,13 @@ WARNED = {
     '[[registry]]\nprefix = "*a.com"\nlocation = "b.com"\n': (
         'r.conf:2: [[registry]] 1 (*a.com): prefix "*a.com" never matches; wildcards are *.example.com and *'
     ),
+    '[[registry]]\nlocation = "a.com"\nmirror_by_digest = true\n': (
+        "r.conf:3: [[registry]] 1 (a.com): unknown key mirror_by_digest is ignored; "
+        "did you mean mirror-by-digest-only?"
+    ),
+    'registry = [{location = "a.com"}, {location = "a.com"}]\n': (
+        "r.conf: prefix a.com is there already, at r.conf, [[registry]] 1; this table has no effect"
+    ),
     '[[registry]]\nlocation = "a.com"\n[[registry]]\nlocation = "a.com"\n': (
         "r.conf:3: prefix a.com is there already, at r.conf:1; this table has no effect"
     ),
@@ -142,7 +184,7 @@ def test_a_likely_mistake_is_a_warning_with_file_and_line(text: str, message: st
 
 
 def test_keys_of_the_future_are_ignored_in_silence() -> None:
-    text = b'frobnicate = 1\n[[registry]]\nlocation = "a.com"\nquux = "x"\n'
+    text = b'frobnicate = 1\n[[registry]]\nlocation = "a.com"\nlocate = "x"\n'
     assert parse_text(CONF, text).warnings == ()
 
 
@@ -151,6 +193,28 @@ def test_keys_are_read_without_regard_to_case_as_podman_reads_them() -> None:
     (registry,) = parse_text(CONF, text).registries.values()
     assert registry.prefix == "a.com"
     assert [mirror.insecure for mirror in registry.mirrors] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", None),
+        ("unqualified-search-registries = []", ()),
+        ('unqualified-search-registries = ["a.com/", "b.com:5000"]', ("a.com", "b.com:5000")),
+    ],
+)
+def test_hosts_of_short_names_are_read_with_or_without_a_slash_behind(text: str, hosts: tuple[str, ...] | None) -> None:
+    assert parse_text(CONF, text.encode()).unqualified_search_registries == hosts
+
+
+def test_of_two_spellings_of_a_key_the_documented_one_counts() -> None:
+    text = b'[[registry]]\nLocation = "b.com"\nlocation = "a.com"\n'
+    assert list(parse_text(CONF, text).registries) == ["a.com"]
+
+
+@pytest.mark.parametrize("alias", ['x = "b.com/x"', '"a/b.c/x" = "b.com:80/c/x"', 'x = ""', '"" = ""'])
+def test_an_alias_for_a_name_without_a_registry_is_nothing_to_complain_about(alias: str) -> None:
+    assert parse_text(CONF, f"[aliases]\n{alias}\n".encode()).warnings == ()
 
 
 def test_every_key_is_read() -> None:
@@ -183,6 +247,12 @@ def test_a_missing_file_a_directory_and_a_huge_file_are_refused(tmp_path: Path) 
     for path, reason in ((tmp_path / "no", "No such file"), (tmp_path, "Is a directory"), (huge, "larger than 64 MiB")):
         with pytest.raises(ConfigurationError, match=reason):
             load(Sources(path))
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.conf")
+    with pytest.raises(ConfigurationError, match=r"pipe\.conf: is not a regular file$"):
+        load(Sources(tmp_path / "pipe.conf"))
 
 
 def test_a_drop_in_directory_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:

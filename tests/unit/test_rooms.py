@@ -5,30 +5,36 @@ from __future__ import annotations
 import ast
 import itertools
 import sys
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+from tests.unit.rooms import CORE, MODULES, PACKAGE, imports, reachable
+
 KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"} | {
     "accounting",
     "commands",
     "completion",
+    "connection_ends",
     "flow_file",
+    "flow_recording",
+    "http1_answers",
+    "http_stream",
+    "no_answer",
     "observed",
     "observer",
+    "patience",
     "under_way",
     "upstream_tls",
     "views",
 }
 # The runner of `ns-inject serve`, which the addon knows nothing of.
-SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "line_log"} | {
+SERVING = {"cli_serve", "draining", "event_loop", "gathered_metrics", "gathered_pulls", "gone_clients", "line_log"} | {
     "metrics_directory",
     "outbox",
     "quick",
     "runner",
     "serve_options",
+    "service_manager",
     "supervisor",
     "supervisor_accounts",
     "unchecked",
@@ -36,12 +42,21 @@ SERVING = {"cli_serve", "event_loop", "gathered_metrics", "gathered_pulls", "lin
     "worker_link",
     "worker_process",
 }
-KNOW_MITMPROXY |= {"hook_table", "legacy_events", "line_log", "quick", "runner", "unchecked", "worker"}
-KNOW_CLICK = {"cli", "cli_check", "cli_completion", "cli_explain", "cli_pulls", "cli_serve", "cli_shared"} | {
-    "completion"
-}
+KNOW_MITMPROXY |= {"draining", "gone_clients", "hook_table", "legacy_events", "line_log", "quick", "runner"}
+KNOW_MITMPROXY |= {"unchecked", "worker"}
+KNOW_CLICK = {
+    "cli",
+    "cli_check",
+    "cli_client",
+    "cli_completion",
+    "cli_explain",
+    "cli_pulls",
+    "cli_serve",
+    "cli_shared",
+} | {"completion"}
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
+    "http1_answers": {"h11"},
     "metrics": {"prometheus_client"},
     "gathered_metrics": {"prometheus_client"},
     "metrics_directory": {"prometheus_client"},
@@ -49,32 +64,6 @@ ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}
     "event_loop": {"uvloop"},
 }
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
-
-
-def imports(module: str) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            if node.module == "oci_ns":
-                found |= {f"oci_ns.{alias.name}" for alias in node.names}
-            else:
-                found.add(node.module or "")
-    return found
-
-
-def reachable(module: str) -> set[str]:
-    seen: set[str] = set()
-    todo = [module]
-    while todo:
-        for name in imports(todo.pop()):
-            neighbour = name.removeprefix("oci_ns.")
-            if name.startswith("oci_ns.") and neighbour not in seen:
-                seen.add(neighbour)
-                todo.append(neighbour)
-    return seen
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -100,6 +89,17 @@ def test_the_rooms_stand_in_order() -> None:
 def test_the_addon_and_the_trace_do_not_need_the_command_line() -> None:
     known = reachable("addon") | reachable("assembly") | reachable("demo") | reachable("trace")
     assert not known & (KNOW_CLICK | KNOW_RICH | SERVING)
+
+
+def test_the_core_is_without_mitmproxy_and_without_input_and_output() -> None:
+    known = {name for module in CORE for name in imports(module)}
+    assert not known & {"asyncio", "os", "shutil", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
+    assert not set(CORE) & (KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH | SERVING)
+
+
+def test_what_a_client_needs_is_known_without_reading_or_sending_anything() -> None:
+    shell = {"client", "client_check", "client_files", "conf_files"} | KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH
+    assert not reachable("client_setup") & shell
 
 
 def test_whoever_supervises_serves_nothing_itself() -> None:

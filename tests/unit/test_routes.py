@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from oci_ns.conf_files import parse_text
+from oci_ns.distribution import Moved
 from oci_ns.explain import decide_url, image_object, url_object
 from oci_ns.index import RouteIndex
 from oci_ns.options import policy_of
@@ -29,7 +30,9 @@ def registry(prefix: str, *mirrors: str, location: str | None = "", more: str = 
         place, *rest = mirror.split()
         lines += ["[[registry.mirror]]", f'location = "{place}"']
         lines += [
-            item if item.startswith(("plain-http=", "pull-from-mirror=")) else f'namespace-proxy = "{item}"'
+            item
+            if item.startswith(("insecure=", "plain-http=", "pull-from-mirror="))
+            else f'namespace-proxy = "{item}"'
             for item in rest
         ]
     return "\n".join(lines) + "\n"
@@ -50,6 +53,9 @@ CONFIGS = {
     "self": registry("internal.example.net") + registry("*", "proxy.example.com *", location=None),
     "self with ns": registry("quay.io", more='namespace-proxy = "quay.io"'),
     "wildcard self": registry("*.example.org", location=None, more='namespace-proxy = "*"'),
+    "wildcard by digest": registry(
+        "*.example.org", "proxy.example.com *", location=None, more="mirror-by-digest-only = true"
+    ),
     "wildcard remap": registry("*.example.org", location="flat.example.com/all"),
     "catch-all": registry("*", "proxy.example.com/any *", location=None),
     "default": registry("quay.io", "proxy.example.com quay.io") + registry("ghcr.io", "proxy.example.com ghcr.io"),
@@ -63,9 +69,24 @@ CONFIGS = {
     "443": registry("quay.io", "proxy.example.com:443 quay.io"),
     "plain http": registry("quay.io", "proxy.example.com:5000 quay.io plain-http=true"),
     "broken": registry("quay.io", "not!a!host quay.io", "two.example.com quay.io"),
+    "scheme": registry("quay.io", "docker://p.com/a quay.io", "p.com/a?b quay.io", "two.example.com quay.io"),
     "all broken": registry("quay.io", location="not!a!host"),
     "odd ns": registry("quay.io", "proxy.example.com a&b=c#d"),
     "other ns": registry("docker.io", "proxy.example.com/hub upstream-hub"),
+    "served whole": registry("quay.io/coreos/etcd", "proxy.example.com quay.io"),
+    "shared path": registry("docker.io", "proxy.example.com/all docker.io") + registry("quay.io", "proxy.example.com/all quay.io"),
+    "any and wildcard": registry("*", "proxy.example.com *", location=None) + registry("*.example.org", "w.example.net *", location=None),
+    "port": registry("quay.io", "proxy.example.com:5000/quay quay.io"),
+    "http": registry("quay.io", "m.example.com quay.io plain-http=true"),
+    "elsewhere": registry("quay.io", location="proxy.example.com", more='namespace-proxy = "*"'),
+    "upper case": registry("quay.io", "Proxy.example.com/a quay.io"),
+    "caught port": registry("quay.io", "q.example.com") + registry("*.example.org", location=None)
+    + registry("*", "proxy.example.com *", location=None),
+    "all blocked": registry("a.com", "proxy.example.com/s same", more="blocked = true")
+    + registry("b.com", "proxy.example.com/s same", more="blocked = true"),
+    "other host's ns": registry("docker.io", "proxy.example.com hub.example.com"),
+    "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
+    "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
     "same host": registry("quay.io/old", location="quay.io/new"),
 }  # fmt: skip
 
@@ -111,6 +132,9 @@ ROWS = [
     ("two mirrors", {}, "POST", "https://two.example.com/v2/x/blobs/uploads/?ns=quay.io", "rewrite", "quay.io", "query", "https://two.example.com/v2/b/x/blobs/uploads/?ns=quay.io"),
     ("catch-all", {}, "GET", f"{P}/v2/o/i/manifests/1?ns=ghcr.io", "rewrite", "ghcr.io", "query", f"{P}/v2/any/o/i/manifests/1?ns=ghcr.io"),
     ("catch-all", {}, "GET", f"{P}/v2/o/i/manifests/1?ns=%0d%0a", "pass", "\r\n", "query", f"{P}/v2/o/i/manifests/1?ns=%0d%0a"),
+    ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/1?ns=a.example.org", "block", None, "query", None),
+    ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/sha256:{'0' * 64}?ns=*.example.org", "pass", "*.example.org", "query", f"{P}/v2/a/manifests/sha256:{'0' * 64}?ns=*.example.org"),
+    ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org", "pass", "evil.com/a.example.org", "query", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org"),
     ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/a/manifests/1?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
     ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/quay/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
     ("both", {"ns_client_namespace": "reject"}, "GET", "https://elsewhere.net/v2/?ns=quay.io", "block", "quay.io", "query", None),
@@ -135,6 +159,7 @@ ROWS = [
     ("no repository", {}, "GET", f"{Q}/v2/coreos/etcd/x/manifests/1", "rewrite", None, "host", "https://etcd.example.com/v2/x/manifests/1"),
     ("same host", {}, "GET", f"{Q}/v2/old/x/manifests/1", "rewrite", None, "host", f"{Q}/v2/new/x/manifests/1"),
     ("same host", {"ns_default": "docker.io"}, "GET", f"{Q}/v2/x/manifests/1", "pass", None, None, f"{Q}/v2/x/manifests/1"),
+    ("scheme", {}, "GET", f"{Q}/v2/x/manifests/1", "rewrite", "quay.io", "host", "https://two.example.com/v2/x/manifests/1?ns=quay.io"),
     ("broken", {}, "GET", f"{Q}/v2/x/manifests/1", "rewrite", "quay.io", "host", "https://two.example.com/v2/x/manifests/1?ns=quay.io"),
     ("all broken", {}, "GET", f"{Q}/v2/x/manifests/1", "block", None, "host", None),
     ("odd ns", {}, "GET", f"{Q}/v2/x/tags/list?n=1", "rewrite", "a&b=c#d", "host", f"{P}/v2/x/tags/list?n=1&ns=a%26b%3Dc%23d"),
@@ -167,6 +192,32 @@ ROWS = [
     ("plain and ns", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "pass", None, None, f"{P}/v2/quay.io/a/manifests/1"),
     ("other ns", {}, "GET", f"{P}/v2/hub/library/x/manifests/1", "rewrite", "upstream-hub", "location", f"{P}/v2/hub/library/x/manifests/1?ns=upstream-hub"),
     ("plain http", {}, "GET", "https://proxy.example.com:5000/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", "http://proxy.example.com:5000/v2/a/manifests/1?ns=quay.io"),
+    ("other host's ns", {}, "GET", f"{P}/v2/a/manifests/1?ns=hub.example.com", "pass", "hub.example.com", "query", f"{P}/v2/a/manifests/1?ns=hub.example.com"),
+    ("other host's ns", {}, "GET", f"{P}/v2/a/manifests/1?ns=hub.example.com&ns=x", "rewrite", "hub.example.com", "query", f"{P}/v2/a/manifests/1?ns=hub.example.com"),
+    ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org", "pass", "a.b.example.org", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org"),
+    ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net", "pass", "a.b.example.net", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net"),
+    ("odd case", {}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/x/manifests/1?ns=quay.io"),
+    ("odd case", {}, "GET", f"{P}/v2/a/manifests/b", "rewrite", "docker.io", "location", f"{P}/v2/a/manifests/b?ns=docker.io"),
+    ("odd case", {}, "GET", f"{P}/v2/a/manifests/b?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/b?ns=docker.io"),
+    ("catch-all", {}, "GET", f"{P}/v2/any/x/manifests/1?ns=ghcr.io&n=1", "pass", "ghcr.io", "query", f"{P}/v2/any/x/manifests/1?ns=ghcr.io&n=1"),
+    ("catch-all", {}, "PUT", f"{P}/v2/ghcr.io/o/i/manifests/1", "rewrite", "ghcr.io", "path", f"{P}/v2/any/o/i/manifests/1?ns=ghcr.io"),
+    ("both", {}, "PUT", f"{Q}/v2/a/manifests/1?ns=quay.io&ns=x", "rewrite", "quay.io", "query", f"{Q}/v2/a/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay.io/", "rewrite", "docker.io", "location", f"{P}/v2/quay.io/?ns=docker.io"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v1?ns=quay.io", "rewrite", None, "query", "https://pinned.example.com/v2/etcd/manifests/v2"),
+    ("tagged", {}, "GET", "https://pinned.example.com/v2/quay.io/coreos/etcd/manifests/v1", "rewrite", None, "path", "https://pinned.example.com/v2/etcd/manifests/v2"),
+    ("tagged", {"ns_default": "quay.io"}, "GET", "https://pinned.example.com/v2/coreos/etcd/manifests/v1", "rewrite", None, "default", "https://pinned.example.com/v2/etcd/manifests/v2"),
+    ("coreos", {}, "GET", f"{P}/v2/quay.io/coreos/etcd/manifests/1", "rewrite", "quay.io", "path", f"{P}/v2/c/etcd/manifests/1?ns=quay.io"),
+    ("coreos", {"ns_default": "quay.io"}, "GET", f"{P}/v2/coreos/x/manifests/1", "rewrite", "quay.io", "default", f"{P}/v2/c/x/manifests/1?ns=quay.io"),
+    ("no repository", {}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "pass", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
+    ("no repository", {"ns_client_namespace": "override"}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1?ns=x", "rewrite", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
+    ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/_catalog?n=5", "rewrite", "other.example.com", "default", f"{P}/v2/_catalog?n=5&ns=other.example.com"),
+    ("port", {}, "POST", "https://proxy.example.com:5000/v2/quay.io/a/blobs/uploads/?mount=x&from=quay.io/b", "rewrite", "quay.io", "path", "https://proxy.example.com:5000/v2/quay/a/blobs/uploads/?mount=x&from=quay%2Fb&ns=quay.io"),
+    ("digest", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "rewrite", None, "path", f"{Q}/v2/a/manifests/1"),
+    ("http", {}, "GET", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", "http://m.example.com/v2/a/manifests/1?ns=quay.io"),
+    ("elsewhere", {}, "GET", f"{P}/v2/a/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/manifests/1?ns=quay.io"),
+    ("upper case", {}, "GET", f"{P}/v2/a/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/x/manifests/1?ns=quay.io"),
+    ("caught port", {}, "GET", f"{Q}:5000/v2/a/manifests/1", "rewrite", "quay.io:5000", "host", f"{P}/v2/a/manifests/1?ns=quay.io%3A5000"),
+    ("all blocked", {}, "GET", f"{P}/v2/s/a/manifests/1", "block", None, "location", None),
     # -- default and unresolved -----------------------------------------------------------------------------------
     ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
@@ -181,6 +232,24 @@ ROWS = [
     ("blocked", {}, "GET", f"{P}/v2/bad.example.com/a/manifests/1", "block", None, "path", None),
     ("half blocked", {}, "GET", "https://docker.io/v2/evil/x/manifests/1", "block", None, "host", None),
     ("half blocked", {}, "GET", f"{P}/v2/library/x/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/library/x/manifests/1?ns=docker.io"),
+    # -- one ns leaves, never two, and none to a registry that has none -------------------------------------------
+    ("digest", {}, "GET", f"{Q}/v2/a/tags/list?ns=quay.io&n=1&ns=x", "rewrite", None, "query", f"{Q}/v2/a/tags/list?n=1"),
+    ("digest", {}, "GET", f"{Q}/v2/a/tags/list?ns=", "rewrite", None, "host", f"{Q}/v2/a/tags/list"),
+    ("both", {}, "PUT", f"{Q}/v2/a/manifests/1?ns=&n=1&ns=", "rewrite", None, "host", f"{Q}/v2/a/manifests/1?ns=&n=1"),
+    ("default", {}, "GET", f"{P}/v2/?ns&ns=", "rewrite", None, None, f"{P}/v2/?ns"),
+    ("served whole", {}, "PUT", f"{P}/v2/coreos/etcd/manifests/1?ns=quay.io&ns=x", "rewrite", "quay.io", "query", f"{P}/v2/coreos/etcd/manifests/1?ns=quay.io"),
+    # -- a default does not put a repository below a location twice -----------------------------------------------
+    ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/all/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
+    ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
+    ("plain and ns", {"ns_default": "quay.io"}, "GET", f"{P}/v2/quay.io/a/manifests/1", "pass", None, "default", f"{P}/v2/quay.io/a/manifests/1"),
+    # -- what a catch-all catches ---------------------------------------------------------------------------------
+    ("any and wildcard", {}, "GET", "https://a.example.org:5000/v2/x/manifests/1", "rewrite", "a.example.org:5000", "host", f"{P}/v2/x/manifests/1?ns=a.example.org%3A5000"),
+    ("any and wildcard", {}, "GET", f"{P}/v2/x/manifests/1?ns=A%20b", "pass", "A b", "query", f"{P}/v2/x/manifests/1?ns=A%20b"),
+    ("any and wildcard", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/x/manifests/1?ns=proxy.example.com", "block", "proxy.example.com", "query", None),
+    # -- percent-escapes stay as they were sent -------------------------------------------------------------------
+    ("both", {}, "GET", f"{Q}/v2%2Fa%2Fmanifests%2F1", "rewrite", "quay.io", "host", f"{P}/v2%2Fquay/a%2Fmanifests%2F1?ns=quay.io"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests%2Fv1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd/manifests%2Fv2"),
+    ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd%2Fmanifests%2Fv1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd%2Fmanifests%2Fv2"),
 ]  # fmt: skip
 
 
@@ -280,6 +349,12 @@ def test_a_certificate_is_verified_unless_every_endpoint_at_the_address_is_insec
     assert index_of(text).is_insecure(host, port) is insecure
 
 
+def test_what_is_said_of_certificates_counts_only_where_no_endpoint_is() -> None:
+    index = index_of(registry("a.example"))
+    assert not index.is_insecure("A.example", 443, otherwise=True)
+    assert index.is_insecure("b.example", 443, otherwise=True)
+
+
 @pytest.mark.parametrize(
     ("named", "addressed"),
     [
@@ -337,6 +412,32 @@ SUBJECTS = [
     (GHCR_ORG, f"GET https://proxy.example.com/v2/gh/x/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
     (GHCR_ORG, f"GET https://proxy.example.com/v2/ghcr.io/org/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
     (TWO_PREFIXES, "GET https://proxy.example.com/v2/gh/c/tags/list", "ghcr.io/c"),
+    (QUAY, "PUT https://quay.io/v2/a/manifests/1?ns=quay.io", "quay.io/a:1"),
+    (HUB, "GET https://proxy.example.com/v2/library/x/manifests/1", "docker.io/library/x:1"),
+    (HUB, "GET https://proxy.example.com/v2/library/x/manifests/1?ns=docker.io", "docker.io/library/x:1"),
+    (
+        CONFIGS["no repository"],
+        "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1",
+        "quay.io/coreos/etcd:1",
+    ),
+    (
+        CONFIGS["other host's ns"],
+        "GET https://proxy.example.com/v2/a/tags/list?ns=hub.example.com",
+        "hub.example.com/a",
+    ),
+    (CONFIGS["all broken"], "GET https://quay.io/v2/a/manifests/1", "quay.io/a:1"),
+    (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad.example.com/a/manifests/v1", "bad.example.com/a:v1"),
+    (registry("ghcr.io/org", "proxy.example.com/gh"), f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io", "ghcr.io/org/a"),
+    (
+        registry("ghcr.io/a", "proxy.example.com/gh") + registry("ghcr.io/b", "proxy.example.com/gh"),
+        f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io",
+        "ghcr.io/a",
+    ),
+    (
+        registry("ghcr.io/org", "proxy.example.com/gh ghcr.io", "proxy.example.com/gh ghcr.io"),
+        f"GET {P}/v2/gh/a/tags/list",
+        "ghcr.io/org/a",
+    ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
 ]
@@ -348,6 +449,11 @@ def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_lin
     method, _, url = request_line.partition(" ")
     found = decide_url(table, method, url).subject
     assert (str(found) if found is not None else None) == subject
+
+
+def test_a_request_that_is_rejected_is_about_what_its_client_said() -> None:
+    table = RouteTable(index_of(QUAY), policy_of(settings(ns_client_namespace="reject")))
+    assert str(decide_url(table, "GET", f"{P}/v2/a/manifests/1?ns=c.com").subject) == "c.com/a:1"
 
 
 TAGGED = registry("a.com", "host.example/p:1 a.com", location="other.example/q:2")
@@ -367,3 +473,99 @@ TAGGED = registry("a.com", "host.example/p:1 a.com", location="other.example/q:2
 def test_a_reference_in_a_location_is_for_manifests_alone(request_line: str, target: str) -> None:
     method, host, path = request_line.split()
     assert RouteTable(index_of(TAGGED)).decide(method, "https", host, 443, path).target == target
+
+
+@pytest.mark.parametrize(
+    ("config", "host", "repository", "there"),
+    [
+        ("both", "proxy.example.com", "quay.io/a/b", "quay/a/b"),
+        ("both", "proxy.example.com", "docker.io/library/x", "library/x"),
+        ("both", "proxy.example.com", "quay/a/b", "quay/a/b"),
+        ("both", "quay.io", "a/b", "a/b"),
+        ("both", "quay.io", "A/b", "A/b"),
+        ("both", "proxy.example.com", "quay.io/A", "quay.io/A"),
+        ("both", "proxy.example.com", "quay.io/a?b", "quay.io/a?b"),
+        ("port", "proxy.example.com:5000", "quay.io/a", "quay/a"),
+        ("both", "elsewhere.example.net", "quay.io/a", "quay.io/a"),
+        ("no repository", "etcd.example.com", "quay.io/coreos/etcd", "quay.io/coreos/etcd"),
+    ],
+)
+def test_a_repository_is_called_what_the_addressed_host_calls_it(
+    config: str, host: str, repository: str, there: str
+) -> None:
+    document = parse_text(Path("registries.conf"), CONFIGS[config].encode())
+    table = RouteTable(RouteIndex(document.registries.values()))
+    name, _, port = host.partition(":")
+    assert table.moved_repository("https", name, int(port or 443), repository) == there
+
+
+MIRRORED = registry("quay.io", "one.example.com/a quay.io", "two.example.com quay.io")
+REASONS = [
+    # configuration, options, request, prefix of the entry, endpoint, whether it is a pull, where else, error
+    (MIRRORED, {}, f"GET {Q}/v2/a/manifests/1", "quay.io", "one.example.com/a", True, ["two.example.com", "quay.io"], None),
+    (MIRRORED, {}, f"PUT {Q}/v2/a/manifests/1", "quay.io", None, False, [], None),
+    (MIRRORED, {}, f"PUT {Q}/v2/a/manifests/1?ns=quay.io", "quay.io", None, False, [], None),
+    (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1?ns=quay.io", None, "one.example.com/a", True, [], None),
+    (CONFIGS["other host's ns"], {}, f"GET {P}/v2/a/manifests/1?ns=hub.example.com", None, "proxy.example.com", True, [], None),
+    (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1", None, "one.example.com/a", True, [], None),
+    (MIRRORED, {}, "PUT https://one.example.com/v2/a/x/manifests/1", None, None, False, [], None),
+    (MIRRORED, {}, "PUT https://one.example.com/v2/quay.io/x/manifests/1", "quay.io", "one.example.com/a", False, [], None),
+    (CONFIGS["no repository"], {}, "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "quay.io/coreos/etcd",
+        None, False, [], None),
+    (CONFIGS["blocked"], {}, "GET https://bad.example.com/v2/", "bad.example.com", None, False, [],
+        (403, "DENIED", "pulling is blocked by registries.conf: prefix bad.example.com", "r.conf:1")),
+    (CONFIGS["blocked"], {}, f"GET {P}/v2/bad/a/manifests/1", None, None, False, [],
+        (403, "DENIED", "pulling is blocked by registries.conf: proxy.example.com for bad.example.com", None)),
+    (CONFIGS["all broken"], {}, f"GET {Q}/v2/a/manifests/1", "quay.io", None, False, [],
+        (404, "NAME_UNKNOWN", "no location of prefix quay.io can serve quay.io/a:1", "r.conf:1")),
+    (QUAY, {"ns_client_namespace": "reject"}, f"GET {P}/v2/?ns=c.com", None, None, False, [],
+        (403, "DENIED", "ns=c.com is not configured for proxy.example.com (ns_client_namespace=reject)", None)),
+    (QUAY, {"ns_unresolved": "reject"}, "GET https://c.com/v2/", None, None, False, [],
+        (404, "NAME_UNKNOWN", "no rule tells which registry c.com/v2/ belongs to",
+         "ns_unresolved=reject; ns-inject explain shows how a request is decided")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options", "asked", "prefix", "endpoint", "is_pull", "elsewhere", "error"), REASONS)
+def test_a_decision_says_by_which_entry_to_which_endpoint_and_what_else(
+    text: str,
+    options: dict[str, str],
+    asked: str,
+    prefix: str | None,
+    endpoint: str | None,
+    is_pull: bool,
+    elsewhere: list[str],
+    error: tuple[int, str, str, str | None] | None,
+) -> None:
+    document = parse_text(Path("r.conf"), text.encode())
+    table = RouteTable(RouteIndex(document.registries.values()), policy_of(settings(**options)))
+    method, _, url = asked.partition(" ")
+    decision = decide_url(table, method, url)
+    assert (decision.registry and decision.registry.prefix) == prefix
+    assert (decision.endpoint and decision.endpoint.location) == endpoint
+    assert decision.pull is is_pull
+    assert [other.endpoint and other.endpoint.location for other in decision.alternatives] == elsewhere
+    assert not any(other.pull or other.alternatives for other in decision.alternatives)
+    found = decision.error
+    assert (found and (found.status, found.code, found.message, found.detail)) == error
+    if error is not None:
+        assert f"{decision.scheme}://{decision.host}{decision.target}" == url
+        assert decision.port == 443
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "moved"),
+    [
+        ("both", f"GET {Q}/v2/a/manifests/1", Moved("", "quay")),
+        ("both", f"GET {P}/v2/quay.io/a/manifests/1", Moved("quay.io", "quay")),
+        ("coreos", f"GET {Q}/v2/coreos/etcd/manifests/1", Moved("coreos", "c")),
+        ("coreos", f"GET {Q}/v2/%63oreos/etcd/manifests/1", Moved("%63oreos", "c")),
+        ("default", f"GET {P}/v2/quay.io/a/manifests/1", Moved("quay.io", "")),
+        ("default", f"GET {Q}/v2/a/manifests/1", None),
+        ("both", f"GET {Q}/v2/", None),
+        ("both", f"GET {P}/v2/quay/a/manifests/1", None),
+    ],
+)
+def test_what_a_repository_begins_with_instead_is_told(config: str, asked: str, moved: Moved | None) -> None:
+    method, _, url = asked.partition(" ")
+    assert decide_url(RouteTable(index_of(CONFIGS[config])), method, url).moved == moved

@@ -49,6 +49,7 @@ BROKEN = {
     "an error in the first line": "x\n" + TABLE * 3,
     "an error in the middle": f"{TABLE * 2}x\n{TABLE * 2}",
     "an error at the end": f"{TABLE * 3}x",
+    "an error behind an empty first line": f"\n{TABLE * 2}x\n",
     "a string without an end": f'{TABLE * 2}a = """\n{TABLE * 2}',
     "an array without an end": f"{TABLE * 2}a = [\n",
     "a header without an end": f"{TABLE * 2}[[registry]\n{TABLE}",

@@ -153,6 +153,8 @@ LINES = [
     (registry("*.quay.io", "p.com *", location=None), {}, "https://quay.io/v2/", "~ *.quay.io: covers the hosts below quay.io, not quay.io itself  [r.conf:1]"),
     (registry("*.quay.io", "p.com *", location=None), {}, "https://a.quay.io:81/v2/", "~ *.quay.io: covers no port: a.quay.io:81 needs an entry of its own  [r.conf:1]"),
     (registry("quay.io", "p.com quay.io"), {}, "https://a.quay.io/v2/", "~ quay.io: covers quay.io itself, not the hosts below it; those would be *.quay.io  [r.conf:1]"),
+    (registry("quay.io", "p.com quay.io") + registry("quay.io/a"), {}, "https://quay.io/v2/a/manifests/1", "~ quay.io: matches, too, but a longer prefix that claims nothing goes before it  [r.conf:1]"),
+    (registry("quay.io/a/b", "p.com quay.io"), {}, "https://quay.io/v2/a/tags/list", "~ quay.io/a/b: is longer than quay.io/a  [r.conf:1]"),
     (registry("quay.io"), {}, "https://quay.io/v2/", "~ quay.io: only maps the host to itself, so it claims nothing  [r.conf:1]"),
     (registry("*", "p.com *", location=None), {}, "https://p.com/v2/", "~ *: never catches a host that is itself an endpoint, as p.com is  [r.conf:1]"),
     (registry("*", "p.com *", location=None) + registry("in.net"), {}, "https://in.net/v2/", "~ *: catches only what no other prefix matches  [r.conf:1]"),
@@ -174,18 +176,40 @@ LINES = [
     (registry("a.com", "p.com/a"), {}, "https://p.com/v2/a/x/manifests/1", "no location   p.com/a has no namespace-proxy  [prefix a.com, r.conf:1]"),
     (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "=> location   p.com/a stands for a.com  [r.conf:5]"),
     (SHARED, {}, "https://p.com/", "=> request    / is not below /v2: no request of the distribution API"),
+    (SHARED, {}, "https://p.com/v2/", "no path       there is no repository"),
+    (SHARED, {}, "https://p.com/v2/a.com/manifests/1", "no path       a.com does not begin with a registry"),
+    (SHARED, {}, "https://p.com/v2/a.com/x/y/manifests/1", "=> path       the repository begins with a.com  [prefix a.com, r.conf:1]"),
+    (CORE, {}, "https://p.com/v2/quay.io/other/manifests/1", "no path       no entry claims quay.io/other:1"),
+    (CORE, {}, "https://p.com/v2/quay.io/other/manifests/1", "~ quay.io/core: is another path than other  [r.conf:1]"),
+    (registry("a.com", "p.com a.com") + registry("a.com/x", "p.com/x a.com"), {}, "https://p.com/v2/a.com/x/y/manifests/1", "~ a.com: matches, too, but a.com/x goes before it  [r.conf:1]"),
+    ("".join(registry(f"{name}.com", f"p.com {name}.com") for name in "abcdefg"), {}, "https://p.com/v2/x/manifests/1", "~ p.com: stands for e.com  [r.conf:33]"),
+    ("".join(registry(f"{name}.com", f"p.com {name}.com") for name in "abcdefg"), {}, "https://p.com/v2/x/manifests/1", "~ and 2 more"),
     # -- endpoints ------------------------------------------------------------------------------------------------
     (CONFIGS["digest"], {}, "https://quay.io/v2/a/manifests/1", "no mirror 1   proxy.example.com: mirror-by-digest-only, and this is not by digest  [r.conf:5]"),
     (CONFIGS["split"], {}, "https://quay.io/v2/a/manifests/1", "no mirror 1   d.example.com: pull-from-mirror = digest-only, and this is not by digest  [r.conf:5]"),
     (CONFIGS["split"], {}, f"https://quay.io/v2/a/manifests/{SHA}", "no mirror 2   t.example.com: pull-from-mirror = tag-only, and this is by digest  [r.conf:9]"),
     (CONFIGS["broken"], {}, "https://quay.io/v2/a/manifests/1", "no mirror 1   not!a!host: is not a host[:port][/path]  [r.conf:5]"),
     (CONFIGS["no repository"], {}, "https://quay.io/v2/coreos/etcd/manifests/1", "no primary    etcd.example.com: location and repository leave no repository there  [r.conf:1]"),
+    (registry("quay.io/coreos/etcd", "m.example.com", location="e.example.com/e"), {}, "https://quay.io/v2/coreos/etcd/manifests/1", "no mirror 1   m.example.com: location and repository leave no repository there  [r.conf:5]"),
     (SHARED, {}, "https://p.com/v2/a.com/x/manifests/1", "no primary    a.com: the request addresses p.com, which never falls back to the source registry  [r.conf:1]"),
     (CONFIGS["blocked"], {}, "https://bad.example.com/v2/a/manifests/1", "=> blocked    pulling is blocked by registries.conf: prefix bad.example.com  [prefix bad.example.com, r.conf:1]"),
+    (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "=> endpoint   p.com/a, ns=a.com: stays where it is addressed  [r.conf:5]"),
+    (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "..            path, default, unresolved: not reached"),
+    (registry("a.com", "p.com a.com"), {}, "https://p.com/v2/x/y/manifests/1", "no path       x/y does not begin with a registry"),
+    (registry("*.quay.io", "p.com *", location=None), {}, "https://a.quay.io/v2/x/manifests/1", ".. primary    the source registry: tried where those before it fail  [r.conf:1]"),
+    (SHARED, {}, "https://p.com/x?y=/v2/", "=> request    /x is not below /v2: no request of the distribution API"),
+    (SHARED, {}, "https://p.com/v2/auth", "=> request    below /v2, but no operation of the distribution API"),
+    (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1?ns=a.com", "=> query      the client sent ns=a.com, and p.com is its endpoint  [prefix a.com, r.conf:1]"),
+    (SHARED, {"ns_client_namespace": "reject"}, "https://p.com/v2/?ns=c.com", "=> query      the client sent ns=c.com, which is not configured for p.com"),
+    (SHARED, {}, "https://x.com/v2/", "=> unresolved ns_unresolved=pass: sent on as it is"),
     # -- images ---------------------------------------------------------------------------------------------------
     (CORE, {}, "quay.io/coreos/etcd", "~ quay.io/core: ends inside a component of quay.io/coreos/etcd  [r.conf:1]"),
     (CONFIGS["split"], {}, "quay.io/a:1", "no mirror 1   d.example.com, ns=quay.io: pull-from-mirror = digest-only, and this is not by digest  [r.conf:5]"),
+    (registry("quay.io:50"), {}, "quay.io:5000/a", "~ quay.io:50: another port is another registry: quay.io:50 is not quay.io:5000  [r.conf:1]"),
+    (registry("a.quay.io:81/x") + registry("*.quay.io", location=None), {}, "a.quay.io:81/x/y", "~ *.quay.io: matches, too, but a.quay.io:81/x goes before it  [r.conf:5]"),
     (registry("*", "p.com *", location=None), {}, "x.io/a", "=> prefix     * matches where no other prefix does  [prefix *, r.conf:1]"),
+    (registry("*", "p.com *", location=None), {}, "x.io/a", "=> mirror 1   p.com, ns=x.io: tried first  [r.conf:4]"),
+    (CONFIGS["blocked"], {}, "bad.example.com/a", "-- mirror 1   proxy.example.com/bad, ns=bad.example.com  [r.conf:5]"),
     (CONFIGS["blocked"], {}, "bad.example.com/a", "=> blocked    pulling is forbidden; the places below are not asked  [prefix bad.example.com, r.conf:1]"),
 ]  # fmt: skip
 
@@ -200,6 +224,60 @@ def lines_for(text: str, options: dict[str, str], question: str) -> list[str]:
 @pytest.mark.parametrize(("text", "options", "question", "line"), LINES, ids=[f"{row[2]} {row[3]}" for row in LINES])
 def test_the_trace_says(text: str, options: dict[str, str], question: str, line: str) -> None:
     assert line in lines_for(text, options, question)
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "question", "shown"),
+    [
+        ("quay.io/z quay.io/a/bcd:2 quay.io:5000 * quay.io/a/bc quay.io/a/bcd", "https://quay.io/v2/a/bcd/manifests/1",
+            "quay.io/a/bcd quay.io/a/bc * quay.io:5000 quay.io/a/bcd:2"),
+        ("a.quay.io quay.io *.quay.io", "https://a.quay.io:81/v2/", "*.quay.io a.quay.io quay.io"),
+        ("quay.io:5000 *.quay.io", "https://quay.io/v2/", "*.quay.io quay.io:5000"),
+        ("quay.io/zzzzzz quay.io/ax", "https://quay.io/v2/abc/manifests/1", "quay.io/ax quay.io/zzzzzz"),
+        ("quay.io/z quay.io/a", "https://quay.io/v2/", "quay.io/a quay.io/z"),
+        ("quay.io/z quay.io/ab quay.io/abx", "https://quay.io/v2/abc/manifests/1", "quay.io/ab quay.io/abx quay.io/z"),
+    ],
+)  # fmt: skip
+def test_what_came_closest_comes_first(prefixes: str, question: str, shown: str) -> None:
+    text = "".join(registry(each, location=None if "*" in each else "") for each in prefixes.split())
+    trace = trace_url(table_of(text), "GET", question)
+    assert [miss.name for step in trace.rules for miss in step.near.shown] == shown.split()
+
+
+def test_an_entry_that_catches_all_but_endpoints_comes_before_one_that_is_for_another_repository() -> None:
+    text = registry("p.com/a") + registry("*", "p.com *", location=None)
+    (near,) = [
+        step.near
+        for step in trace_url(table_of(text), "GET", "https://p.com/v2/ab/manifests/1").rules[1:3]
+        if step.near.shown
+    ]
+    assert [miss.name for miss in near.shown] == ["*", "p.com/a"]
+
+
+def test_a_step_as_json_has_it() -> None:
+    (_, _, host, *_) = trace_url(table_of(CORE), "GET", "https://quay.io/v2/other/manifests/1").rules
+    assert host.as_object() == {
+        "rule": "host",
+        "outcome": "did-not-answer",
+        "why": "no entry claims quay.io/other:1",
+        "entry": None,
+        "near": [{"name": "quay.io/core", "file": "r.conf", "line": 1, "why": "is another path than other"}],
+        "more": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        (registry("*", "p.com *", location=None) + registry("quay.io", "p.com quay.io"), "https://quay.io/v2/"),
+        (registry("*", "p.com *", location=None) + registry("quay.io"), "quay.io/a"),
+        (registry("index.docker.io"), "docker.io/library/nginx"),
+        (registry("*.io", location=None), "https://a.example.com/v2/"),
+        (registry("quay.io/a", "p.com quay.io") + registry("quay.io/b", "p.com quay.io"), "quay.io/a/c"),
+    ],
+)
+def test_what_is_not_close_is_not_mentioned(text: str, question: str) -> None:
+    assert not [line for line in lines_for(text, {}, question) if line.startswith("~")]
 
 
 def test_of_many_near_misses_the_closest_are_shown() -> None:

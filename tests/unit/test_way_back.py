@@ -169,7 +169,10 @@ def test_what_was_moved_there_comes_back_as_it_was(rest: str) -> None:
         ("from=docker.io/a&mount=sha256:1", "from=team%2Fa&mount=sha256:1"),
         ("mount=sha256:1&from=elsewhere/app", None),
         ("mount=sha256:1&from=elsewhere/app&digest=sha256:2", "digest=sha256:2"),
+        ("mount=sha256:1&x=%2f&from=elsewhere/app&digest=sha256:2", "x=%2f&digest=sha256:2"),
         ("mount=sha256:1&from=docker.iota/app", None),
+        ("mount=sha256:1&from=docker.io/%ff", "mount=sha256:1&from=team%2F%FF"),
+        ("mount=sha256:1&from=docker.io/a=b", "mount=sha256:1&from=team%2Fa%3Db"),
         ("mount=sha256:1", "mount=sha256:1"),
         ("digest=from", "digest=from"),
         (None, None),
@@ -191,6 +194,8 @@ def test_a_mount_names_the_other_repository_as_the_endpoint_does(query: str | No
         ("docker.io/special/x", ""),
         ("quay.io/app", ""),
         ("elsewhere", ""),
+        ("docker.io/A", ""),
+        ("%ff", ""),
     ],
 )
 def test_a_mount_is_asked_for_where_a_push_to_the_other_repository_would_go(other: str, named: str) -> None:

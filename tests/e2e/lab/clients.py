@@ -13,18 +13,28 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
-from .network import ClientMachine, enter_private_network
+from .network import enter_private_network
 from .process import Daemon, clean_env, require, run
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
+PODMAN_SETTINGS: Final = '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
+"""A containers.conf with which podman needs neither systemd nor its journal."""
+
 _numbers = itertools.count(1)
+
+
+class Machine(Protocol):
+    """Where a client runs: something with files or a network of its own."""
+
+    def command(self, argv: Sequence[str | Path]) -> list[str]:
+        """The command that runs ``argv`` there."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +42,15 @@ class Surroundings:
     """What a client is told about the network it is on.
 
     ``proxy`` is the URL of an HTTP proxy for everything but ``no_proxy``; ``ca`` a file with the authorities to trust
-    instead of the system's; ``machine`` where it runs, if not next to the proxies.
+    instead of the system's; ``machine`` where it runs, if not next to the proxies; ``variables`` what its environment
+    has besides, as a service file would say it.
     """
 
     proxy: str | None = None
     no_proxy: str = ""
     ca: Path | None = None
-    machine: ClientMachine | None = None
+    machine: Machine | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self, home: Path) -> dict[str, str]:
         """This, as environment variables that Go programs heed. They ignore the proxy for 127.0.0.1 of their own."""
@@ -50,7 +62,7 @@ class Surroundings:
             empty = home / "no-certificates"
             empty.mkdir(parents=True, exist_ok=True)
             variables |= {"SSL_CERT_FILE": str(self.ca), "SSL_CERT_DIR": str(empty)}
-        return clean_env(home, **variables)
+        return clean_env(home, **variables, **self.variables)
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:
         """The command that runs ``argv`` where the client lives."""
@@ -194,11 +206,13 @@ class Dockerd:
         insecure_registries: Sequence[str] = (),
         options: Sequence[str] = (),
         containerd: Containerd | None = None,
+        config: Path | None = None,
     ) -> None:
         """``mirrors`` are URLs for ``--registry-mirror``, which dockerd uses for docker.io only.
 
         ``insecure_registries`` are hosts that may have plain HTTP or unknown certificates; those on 127.0.0.0/8 always
-        may. ``containerd`` may be any that runs; without it dockerd gets its own.
+        may. ``containerd`` may be any that runs; without it dockerd gets its own. ``config`` is its daemon.json, as
+        dockerd sees it; an empty one by default.
         """
         number = next(_numbers)
         self._surroundings = surroundings
@@ -213,8 +227,9 @@ class Dockerd:
         self._env = surroundings.environment(self._directory)
         # Its surroundings are dockerd's affair.
         self._cli_env = clean_env(self._directory, DOCKER_CONFIG=str(self._directory / "cli"), DOCKER_CLI_HINTS="false")
-        config = self._directory / "daemon.json"
-        config.write_text("{}")
+        if config is None:
+            config = self._directory / "daemon.json"
+            config.write_text("{}")
         command = [
             *(require("dockerd"), f"--config-file={config}", f"--host={self.host}", "--storage-driver=vfs"),
             *("--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false", "--bridge=none"),
@@ -303,25 +318,32 @@ class Podman:
     """Podman with storage of its own; there is no daemon, so every pull reads the files anew."""
 
     def __init__(
-        self, directory: Path, surroundings: Surroundings = DIRECT, *, registries_conf: Path | None = None
+        self,
+        directory: Path,
+        surroundings: Surroundings = DIRECT,
+        *,
+        registries_conf: Path | None = None,
+        system_files: bool = False,
     ) -> None:
-        """``registries_conf`` is the containers-registries.conf podman itself goes by; an empty one by default."""
+        """``registries_conf`` is the containers-registries.conf podman itself goes by; an empty one by default.
+
+        With ``system_files`` it goes by all that is in /etc/containers, :data:`PODMAN_SETTINGS` to be among it.
+        """
         number = next(_numbers)
         self._surroundings = surroundings
         self._directory = directory / f"podman-{number}"
         self._directory.mkdir(parents=True)
         self._run_directory = enter_private_network().short_directory("podman")
         settings = self._directory / "containers.conf"
-        settings.write_text('[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n')
+        settings.write_text(PODMAN_SETTINGS)
         storage = self._directory / "storage.conf"
         paths = {"graphroot": self._directory / "storage", "runroot": self._run_directory / "run"}
         lines = [f"{name} = {json.dumps(str(path))}" for name, path in paths.items()]
         storage.write_text("\n".join(["[storage]", 'driver = "vfs"', *lines, ""]))
-        self._env = surroundings.environment(self._directory) | {
-            "CONTAINERS_CONF": str(settings),
-            "CONTAINERS_STORAGE_CONF": str(storage),
-            "CONTAINERS_REGISTRIES_CONF": str(registries_conf or _empty_file(self._directory / "registries.conf")),
-        }
+        self._env = surroundings.environment(self._directory) | {"CONTAINERS_STORAGE_CONF": str(storage)}
+        if not system_files:
+            registries_conf = registries_conf or _empty_file(self._directory / "registries.conf")
+            self._env |= {"CONTAINERS_CONF": str(settings), "CONTAINERS_REGISTRIES_CONF": str(registries_conf)}
 
     def pull(self, reference: str, *, tls_verify: bool = True, options: Sequence[str] = ()) -> str:
         """Pull an image and return the digest of what the tag stood for: for a multi-platform image, its index's."""

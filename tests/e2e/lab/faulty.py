@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .network import enter_private_network
 from .process import require, run
+from .registries import Registry
 
 BLACK_HOLE = "198.51.100.66"
 """An address that swallows what is sent to it."""
@@ -37,6 +38,49 @@ def answering(status: int) -> Iterator[tuple[str, list[str]]]:
         thread.start()
         try:
             yield f"127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Leaving:
+    """What a `leaving` server does with requests from now on, and how many it has left."""
+
+    def __init__(self) -> None:
+        self.after: int | None = None
+        """How many bytes of an answer it still sends; None while it answers as it should."""
+        self.left = 0
+
+
+@contextlib.contextmanager
+def leaving(registry: Registry) -> Iterator[tuple[str, Leaving]]:
+    """A server with what `registry` has, which can be told to end connections in the middle; its authority."""
+    leave = Leaving()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            answer = registry.get(self.path)
+            head = [f"HTTP/1.1 {answer.status} Answer", f"Content-Type: {answer.headers.get('content-type', '')}"]
+            head += [f"Content-Length: {len(answer.body)}", "", ""]
+            message = "\r\n".join(head).encode() + (answer.body if self.command == "GET" else b"")
+            if leave.after is not None and not self.path.startswith("/v2/?"):
+                leave.left += 1
+                message, self.close_connection = message[: leave.after], True
+            self.wfile.write(message)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}", leave
         finally:
             server.shutdown()
             thread.join()

@@ -25,7 +25,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # All that a program may learn from the environment of the tests. Everything else (HTTP_PROXY, SSL_CERT_FILE,
 # DOCKER_HOST, XDG_CONFIG_HOME, ...) changes where a client goes or whom it trusts, and must be said explicitly.
-_INHERITED = ("LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_INHERITED = ("LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
 
 _POLL_SECONDS = 0.02
 _LOG_TAIL_LINES = 40

@@ -27,6 +27,7 @@ class Serve(Mitmdump):
         directory: Path,
         *,
         workers: int = 1,
+        drain: int = 0,
         conf: Path | None = None,
         modes: Sequence[str] = ("regular",),
         options: Mapping[str, str] | None = None,
@@ -35,8 +36,9 @@ class Serve(Mitmdump):
         confdir: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """As a Mitmdump's, but for `workers`."""
+        """As a Mitmdump's, but for `workers` and `drain`."""
         self.workers = workers
+        self._drain = drain
         super().__init__(
             directory,
             conf=conf,
@@ -58,7 +60,7 @@ class Serve(Mitmdump):
     ) -> list[str]:
         of_mitmdump = super()._command(conf, modes, scripts, trusted_ca, options)
         given = of_mitmdump[of_mitmdump.index("--mode") :]
-        return [*PROGRAM, "--workers", str(self.workers), *given]
+        return [*PROGRAM, "--workers", str(self.workers), "--drain", str(self._drain), *given]
 
     def _is_ready(self) -> bool:
         return self.log().count(_LISTENS) >= self.workers * len(self.ports)

@@ -1,0 +1,89 @@
+"""What mitmproxy does not know of an HTTP/1 answer: interim responses, trailers, and how long a head may be.
+
+By itself mitmproxy takes an interim response for the answer, fails at trailers, and reads a head that never ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h11
+from h11._readers import ChunkedReader
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import _base, _events, _http1
+
+HEAD_MAX = 2**20
+"""In bytes. Go's own client takes ten times as much, most servers make no more than a hundredth of it."""
+
+
+class Client(_http1.Http1Client):
+    """Reads answers."""
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        """Read the head of the answer.
+
+        What comes before it is not passed on: the one interim response that a client may have asked for, 100, it has
+        got already (RFC 9110, section 15.2, lets a proxy keep what it asked for itself).
+        """
+        if self.request is None and self.buf and isinstance(event, events.DataReceived):
+            # mitmproxy would write all of it into the log.
+            yield commands.Log(f"{len(self.buf)} bytes from a server that was not asked for them")
+            yield commands.CloseConnection(self.conn)
+            self.buf = type(self.buf)()
+            self.state = self.done
+            return
+        while True:
+            interim = False
+            for command in super().read_headers(event):
+                if _is_interim(command):
+                    interim = True
+                    break
+                yield command
+            if not interim:
+                break
+            self.response = None
+            event = events.DataReceived(self.conn, b"")
+        if self.state == self.read_headers and self.stream_id is not None and len(self.buf) > HEAD_MAX:
+            yield commands.CloseConnection(self.conn)
+            yield _base.ReceiveHttp(
+                _events.ResponseProtocolError(
+                    self.stream_id,
+                    f"the head of the answer is larger than {HEAD_MAX // 2**10} KiB",
+                    _events.ResponseProtocolError.code,
+                )
+            )
+            self.buf = type(self.buf)()
+            self.state = self.done
+
+    def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Read the body of the answer; what comes behind it while the request is still under way is no part of it."""
+        return self._after_the_answer(event) if self.response_done else super().read_body(event)
+
+    def _after_the_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
+        # mitmproxy would hang up on the client, which then might never see the answer.
+        self.buf = type(self.buf)()
+        if isinstance(event, events.ConnectionClosed):
+            yield commands.CloseConnection(self.conn)
+
+
+def _is_interim(command: commands.Command) -> bool:
+    if not isinstance(command, _base.ReceiveHttp) or not isinstance(command.event, _events.ResponseHeaders):
+        return False
+    status = command.event.response.status_code
+    return 100 <= status < 200 and status != 101
+
+
+class Chunks(ChunkedReader):
+    """Reads a chunked body. Trailers are discarded, as a proxy may (RFC 9110, section 6.5.1)."""
+
+    def __call__(self, buffer: Any) -> Any:
+        """The next part of the body, the end of it, or None where more is needed."""
+        event = super().__call__(buffer)
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+
+def install() -> None:
+    """Have all answers from now on read in this way."""
+    layers.Http1Client = Client  # type: ignore[attr-defined]
+    _http1.ChunkedReader = Chunks  # type: ignore[attr-defined]

@@ -1,0 +1,134 @@
+"""config/deploy/Containerfile, built without a network on an image with this Python, and the container that runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.certificates import CertificateAuthority
+from lab.clients import ClientError, Podman, Surroundings
+from lab.fixtures import Images, SkopeoFactory
+from lab.network import PROXY_NAME
+from lab.nsproxy import NamespaceProxy, assert_namespaced
+from lab.process import clean_env, free_port, require, run, wait_until
+from lab.python_image import make_root, make_wheels
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DEPLOY = CHECKOUT / "config" / "deploy"
+IMAGE = "localhost/ns-inject"
+BASE = "localhost/python"
+# In a container without powers of its own, as this machine allows it; a service manager for health checks there is not.
+CONFINED = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=host"]
+HERE = ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]
+CONF = f'[[registry]]\nprefix = "quay.io"\nlocation = "{PROXY_NAME}"\nnamespace-proxy = "quay.io"\n'
+
+
+@pytest.fixture(scope="module")
+def podman(lab_directory: Path) -> Iterator[Podman]:
+    """A podman that has the image."""
+    directory = lab_directory / "image"
+    requirements = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    root, wheels = directory / "root", directory / "wheels"
+    root.mkdir(parents=True)
+    make_root(root)
+    make_wheels(wheels, requirements["project"]["dependencies"] + requirements["build-system"]["requires"])
+    base = directory / "Containerfile"
+    base.write_text("FROM scratch\nCOPY . /\nENV PATH=/usr/bin\n")
+    # Nothing is kept between steps: each would be a copy of everything.
+    build = ["build", "--quiet", "--layers=false", "--isolation=chroot", "--network=host", "--format=docker"]
+    with Podman(directory) as podman:
+        podman.podman(*build, f"--tag={BASE}", f"--file={base}", str(root), timeout=300)
+        ours = [f"--file={DEPLOY / 'Containerfile'}", f"--ignorefile={DEPLOY / 'Containerfile.dockerignore'}"]
+        given = ["--build-arg", f"BASE={BASE}", "--build-arg", "PIP_NO_INDEX=1", f"--build-context=wheels={wheels}"]
+        podman.podman(*build, f"--tag={IMAGE}", *ours, *given, str(CHECKOUT), timeout=300)
+        yield podman
+
+
+class Container:
+    """A running container."""
+
+    def __init__(self, podman: Podman, name: str, proxy: int) -> None:
+        self._podman = podman
+        self.name = name
+        self.proxy = proxy
+
+    def tell(self, *arguments: str) -> str:
+        return self._podman.podman(*arguments).stdout
+
+    def log(self) -> str:
+        found = self._podman.podman("logs", self.name)
+        return found.stdout + found.stderr
+
+    def is_healthy(self) -> bool:
+        """By the image's own check."""
+        try:
+            self.tell("healthcheck", "run", self.name)
+        except ClientError:
+            return False
+        return True
+
+
+@pytest.fixture
+def container(podman: Podman, tmp_path: Path, lab_ca: CertificateAuthority) -> Iterator[Container]:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "registries.conf").write_text(CONF)
+    (etc / "ca.pem").write_bytes(lab_ca.pem.read_bytes())
+    etc.chmod(0o755)
+    found = Container(podman, f"ns-inject-{os.getpid()}", free_port())
+    trust = "--set=ssl_verify_upstream_trusted_ca=/etc/ns-inject/ca.pem"
+    arguments = [f"--mode=regular@{found.proxy}", trust]
+    place = [f"--volume={etc}:/etc/ns-inject:ro", "--volume=/etc/hosts:/etc/hosts:ro"]
+    podman.podman("run", "--detach", f"--name={found.name}", *CONFINED, *HERE, *place, IMAGE, *arguments)
+    try:
+        wait_until(found.is_healthy, f"the container is ready: {found.log()}", timeout=60)
+        yield found
+    finally:
+        podman.podman("rm", "--force", "--time=0", "--volumes", found.name)
+
+
+def test_the_image_says_what_it_is(podman: Podman) -> None:
+    (image,) = json.loads(podman.podman("image", "inspect", IMAGE).stdout)
+    config = image["Config"]
+    assert config["User"] == "65532:65532"
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Volumes"].keys() == {"/var/lib/ns-inject"}
+    assert config["ExposedPorts"].keys() == {"8080/tcp", "9410/tcp"}
+    assert config["Labels"]["org.opencontainers.image.title"] == "ns-inject"
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+    assert config["Labels"]["org.opencontainers.image.version"] == version
+    assert "/readyz" in str(image["Healthcheck"]["Test"])
+
+
+def test_a_container_without_powers_pulls_is_healthy_and_ends_when_it_is_told(
+    container: Container, nsproxy: NamespaceProxy, images: Images, skopeo_factory: SkopeoFactory, tmp_path: Path
+) -> None:
+    ca = tmp_path / "ca.pem"
+    container.tell("cp", f"{container.name}:/var/lib/ns-inject/mitmproxy-ca-cert.pem", str(ca))
+    skopeo = skopeo_factory(Surroundings(proxy=f"http://127.0.0.1:{container.proxy}", ca=ca))
+    copied = skopeo.copy(f"docker://quay.io/{images.etcd.repository}:{images.etcd.tag}", f"dir:{tmp_path / 'image'}")
+    assert copied in images.etcd.digests
+    assert_namespaced(nsproxy.requests(), "quay.io")
+
+    process = container.tell("inspect", "--format={{.State.Pid}}", container.name).strip()
+    facts = dict(re.findall(r"(?m)^(\w+):\s*(.*)$", Path(f"/proc/{process}/status").read_text()))
+    assert facts["Uid"].split() == ["65532"] * 4
+    assert (facts["CapEff"], facts["CapBnd"], facts["NoNewPrivs"], facts["Seccomp"]) == ("0" * 16, "0" * 16, "1", "2")
+
+    loads = container.log().count(" registries from ")
+    container.tell("kill", "--signal=HUP", container.name)
+    wait_until(lambda: container.log().count(" registries from ") > loads, "it has read its configuration again")
+    container.tell("stop", "--time=60", container.name)
+    assert container.tell("inspect", "--format={{.State.ExitCode}}", container.name).strip() == "0"
+
+
+def test_compose_finds_nothing_wrong(tmp_path: Path) -> None:
+    told = run([require("docker-compose"), "-f", DEPLOY / "compose.yaml", "config"], env=clean_env(tmp_path))
+    assert "WARN" not in told.stderr
+    assert "read_only: true" in told.stdout

@@ -1,0 +1,251 @@
+"""Uploads that do not go as planned, and clients that go away: both ends learn of it, and nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from lab.asking import ask
+from lab.leaks import assert_nothing_is_kept, open_files
+from lab.mitmdump import Mitmdump
+from lab.network import PrivateNetwork
+from lab.process import rss_kib, wait_until
+from lab.serve import Serve
+from lab.wire import BLOB, DIGEST, HALF, MANIFEST, NAMESPACE, Play, Talk, Wire, answer, head, healthy, length, wire
+
+UPLOAD = "/v2/team/app/blobs/uploads/1"
+TIMES = 25
+CONNECTIONS = 1000
+REFUSED = {417: ["127.0.0.1: 417"]}
+SILENT = {"ns_upstream_timeout": "60"}
+
+
+@dataclass
+class World:
+    """A runner whose one registry is `server`, which does what the test says."""
+
+    runner: Mitmdump
+    server: Wire
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.runner.port), timeout=20)
+
+    def told(self, mark: int) -> list[str]:
+        log = self.runner.log()[mark:]
+        usual = re.compile(r" -> http|server (dis)?connect |\] pull ")
+        return [line for line in log.splitlines() if " 127.0.0.1: " in line and not usual.search(line)]
+
+    def goes_on(self) -> None:
+        self.server.play = healthy
+        served = ask(self.runner.port, f"http://quay.test/v2/team/app/blobs/{DIGEST}")
+        assert (served.status, served.body) == (200, BLOB)
+        assert "Traceback" not in self.runner.log()
+        assert "crashed" not in self.runner.log()
+
+
+@pytest.fixture(scope="module", params=["mitmdump", "serve"])
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, network: PrivateNetwork
+) -> Iterator[World]:
+    assert network
+    directory = tmp_path_factory.mktemp("clients")
+    conf = directory / "registries.conf"
+    with wire(healthy) as server:
+        conf.write_text(
+            f'[[registry]]\nprefix = "quay.test"\nlocation = "{server.authority}"\n'
+            f'plain-http = true\nnamespace-proxy = "{NAMESPACE}"\n'
+        )
+        # An upload is addressed to the registry proxy itself.
+        modes = [f"reverse:http://{server.authority}", "regular"]
+        program: Callable[..., Mitmdump] = Mitmdump if request.param == "mitmdump" else Serve
+        options = SILENT | ({"flow_detail": "0"} if request.param == "mitmdump" else {})
+        with program(directory, conf=conf, modes=modes[::-1], options=options) as runner:
+            yield World(runner, server)
+
+
+def upload_head(authority: str, size: int, *fields: str) -> bytes:
+    lines = [f"PATCH http://{authority}{UPLOAD} HTTP/1.1", f"Host: {authority}", f"Content-Length: {size}", *fields]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """All that comes, to the end of the connection, however that ends."""
+    data = b""
+    with contextlib.suppress(ConnectionError):
+        while more := connection.recv(65536):
+            data += more
+    return data
+
+
+def statuses(data: bytes) -> list[int]:
+    return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3})", data)]
+
+
+def takes(talk: Talk) -> None:
+    """Say 100, take all, and have it."""
+    talk.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+    ok = talk.body(len(BLOB)) == BLOB
+    answer(talk, b"", status=b"202 Accepted" if ok else b"400 Bad Request")
+
+
+def takes_silently(talk: Talk) -> None:
+    ok = talk.body(len(BLOB)) == BLOB
+    answer(talk, b"", status=b"202 Accepted" if ok else b"400 Bad Request")
+
+
+def refuses(status: bytes) -> Play:
+    """Answer at once, and have no use for the rest."""
+
+    def play(talk: Talk) -> None:
+        talk.say(head(status, b"Content-Length: 0", b"Connection: close"))
+        # As servers do: data that nobody reads would be answered by RST, and the answer be lost.
+        talk.connection.shutdown(socket.SHUT_WR)
+        talk.body(len(BLOB))
+
+    return play
+
+
+def closes_in_the_middle(talk: Talk) -> None:
+    talk.body(len(HALF))
+
+
+def resets_in_the_middle(talk: Talk) -> None:
+    talk.body(len(HALF))
+    talk.reset()
+
+
+@pytest.mark.parametrize("expects", [True, False], ids=["100-continue", "at once"])
+@pytest.mark.parametrize(
+    ("play", "status"),
+    [
+        (takes, 202),
+        (takes_silently, 202),
+        (refuses(b"417 Expectation Failed"), 417),
+        (refuses(b"401 Unauthorized"), 401),
+        (closes_in_the_middle, None),
+        (resets_in_the_middle, None),
+        (lambda _: None, None),
+    ],
+    ids=["taken", "taken silently", "417", "401", "closed in the middle", "reset in the middle", "closed at once"],
+)
+def test_a_client_that_uploads_learns_what_came_of_it(
+    play: Play, status: int | None, expects: bool, world: World
+) -> None:
+    world.server.play = play
+    mark = len(world.runner.log())
+    with world.connect() as client:
+        fields = ["Expect: 100-continue"] if expects else []
+        client.sendall(upload_head(world.server.authority, len(BLOB), *fields, "Connection: close"))
+        first = client.recv(65536) if expects else b""
+        with contextlib.suppress(ConnectionError):
+            client.sendall(HALF)
+            client.sendall(BLOB[len(HALF) :])
+        got = statuses(first + read_all(client))
+    if expects:
+        assert got.pop(0) == 100
+    if status is not None:
+        assert got == [status]
+        assert [line.partition("refused: ")[2] for line in world.told(mark)] == REFUSED.get(status, [])
+    else:
+        assert got in ([502], [])
+        (line,) = world.told(mark)
+        assert "the connection is closed before the answer is complete" in line
+    world.goes_on()
+    wait_until(lambda: world.server.open == 0, "no connection to the endpoint is left")
+
+
+def test_an_endpoint_learns_that_the_client_is_gone_in_the_middle_of_an_upload(world: World) -> None:
+    received, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def play(talk: Talk) -> None:
+        talk.body(len(HALF))
+        received.release()
+        assert talk.body(len(BLOB)) == HALF
+        ended.release()
+
+    world.server.play = play
+
+    def leave() -> None:
+        for _ in range(TIMES):
+            with world.connect() as client:
+                client.sendall(upload_head(world.server.authority, len(BLOB)) + HALF)
+                assert received.acquire(timeout=20)
+            assert ended.acquire(timeout=20)
+
+    assert_nothing_is_kept(world.runner.pid, leave)
+    world.goes_on()
+
+
+def test_an_endpoint_learns_that_the_client_is_gone_in_the_middle_of_a_blob(world: World) -> None:
+    ended = threading.Semaphore(0)
+
+    def play(talk: Talk) -> None:
+        if talk.method == "HEAD":
+            healthy(talk)
+            return
+        talk.say(head(b"200 OK", length(BLOB)), HALF)
+        talk.stall()
+        ended.release()
+
+    world.server.play = play
+
+    def leave() -> None:
+        for _ in range(TIMES):
+            with world.connect() as client:
+                client.sendall(
+                    f"GET http://quay.test/v2/team/app/blobs/{DIGEST} HTTP/1.1\r\nHost: quay.test\r\n\r\n".encode()
+                )
+                data = b""
+                while len(data) < len(HALF):
+                    data += client.recv(65536)
+            assert ended.acquire(timeout=20)
+
+    assert_nothing_is_kept(world.runner.pid, leave)
+    world.goes_on()
+
+
+def test_a_connection_that_the_endpoint_closes_when_it_is_used_again_is_no_fault(world: World) -> None:
+    seen: set[socket.socket] = set()
+
+    def play(talk: Talk) -> None:
+        if talk.connection not in seen:
+            seen.add(talk.connection)
+            healthy(talk)
+
+    world.server.play = play
+    mark = len(world.runner.log())
+    client = http.client.HTTPConnection("127.0.0.1", world.runner.port, timeout=20)
+    for what, content in [("manifests/v1", MANIFEST), (f"blobs/{DIGEST}", BLOB)] * 3:
+        for _ in range(2):
+            client.request("GET", f"http://quay.test/v2/team/app/{what}")
+            response = client.getresponse()
+            body = response.read()
+            if response.status != 307:
+                break
+        assert (response.status, body) == (200, content)
+    client.close()
+    assert not world.told(mark)
+    world.goes_on()
+
+
+def test_a_thousand_idle_connections_disturb_nobody_and_leave_nothing(world: World) -> None:
+    world.goes_on()
+    before = open_files(world.runner.pid)
+    memory: list[int] = []
+    for _ in range(2):
+        with contextlib.ExitStack() as idle:
+            for _ in range(CONNECTIONS):
+                idle.enter_context(world.connect())
+            wait_until(lambda: open_files(world.runner.pid) >= CONNECTIONS, "all are accepted")
+            for _ in range(10):
+                world.goes_on()
+        wait_until(lambda: open_files(world.runner.pid) <= before, "all files are closed")
+        memory.append(rss_kib(world.runner.pid))
+    assert memory[1] - memory[0] < 24 * 1024, memory
