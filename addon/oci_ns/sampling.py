@@ -51,7 +51,7 @@ class Sample:
     def query(self) -> str:
         """Parameters that show what becomes of `ns` and of its neighbours."""
         if not self.namespace:
-            return "x&ns=&y"
+            return "x&ns=&y&ns="
         return f"x&ns=&{with_namespace(None, self.namespace)}&ns=other&y"
 
 
@@ -173,7 +173,7 @@ def _edit(
         return NamespaceEdit.LEAVE, None
     if not namespaces_in(there):
         return NamespaceEdit.DROP, None
-    if sample.namespace and there == with_first_namespace_only(target.query):
+    if there == with_first_namespace_only(target.query):
         return NamespaceEdit.FIRST, None
     is_source = sample.source != "" and decision.namespace == sample.source
     return NamespaceEdit.SET, Part.SOURCE if is_source else decision.namespace

@@ -88,7 +88,7 @@ class NamespaceEdit(enum.Enum):
     DROP = "drop"
     """No `ns` leaves."""
     FIRST = "first"
-    """The first `ns` that is not empty stays in its place, in its spelling; every other is dropped."""
+    """The first `ns` that is not empty, else the first, stays in its place and spelling; every other is dropped."""
     SET = "set"
     """Exactly the given one leaves: as it stands where it is the only one already, else at the end."""
 
