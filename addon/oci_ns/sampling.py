@@ -75,6 +75,10 @@ class Sampler:
         """The ways of a repository itself, or of one reference of it."""
         return self._ways(sample, _requests(key.scope, key.reference))
 
+    def nothing_below(self, sample: Sample, scope: str) -> Ways:
+        """The way of a path that ends with a slash where a repository would go on."""
+        return self._ways(sample, [("GET", f"/v2/{scope}/")])
+
     def is_told_by_path(self, sample: Sample, key: Key) -> bool:
         """Whether the repository's first component is taken for its source registry, at `key` or under it."""
         requests = _requests(key.scope if "/" in key.scope else f"{key.scope}/{_UNLIKELY}", key.reference)
@@ -105,7 +109,7 @@ class Sampler:
         if decision.error is not None:
             error = decision.error
             detail = error.detail if isinstance(error.detail, str) else ""
-            refusal = Refusal(error.status, error.code, _templated(error.message, sample, target), detail)
+            refusal = Refusal(error.status, error.code, _templated(error.message, sample, target, decision), detail)
             return Way((), refusal, str(registry.origin) if registry is not None else "")
         steps = tuple(self._step(sample, target, each) for each in (decision, *decision.alternatives))
         return Way(steps, None, steps[0].entry or (str(registry.origin) if registry is not None else ""))
@@ -179,13 +183,13 @@ def _edit(
     return NamespaceEdit.SET, Part.SOURCE if is_source else decision.namespace
 
 
-def _templated(message: str, sample: Sample, target: Target) -> Text:
+def _templated(message: str, sample: Sample, target: Target, decision: Decision) -> Text:
     """A message with what comes from the request taken out."""
     parts = {target.path: Part.PATH}
     if sample.namespace:
         parts[f"ns={sample.namespace}"] = Part.NAMESPACE
-    if _UNLIKELY in target.scope:
-        parts[target.scope] = Part.SCOPE
+    if decision.subject is not None and _UNLIKELY in str(decision.subject):
+        parts[str(decision.subject)] = Part.SUBJECT
     if sample.anywhere:
         parts[sample.addressed] = Part.ADDRESSED
     if sample.source:

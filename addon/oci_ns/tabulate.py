@@ -146,6 +146,9 @@ class _Tabulator:
                 scopes.exactly[str(key)] = self._ask.exactly(sample, key)
             if not key.reference:
                 scopes.below[key.scope] = self._ask.below(sample, key.scope)
+            if "/" not in key.scope and looks_like_host(key.scope):
+                # A registry is told by the path only where something is behind it.
+                scopes.exactly[f"{key.scope}/"] = self._ask.nothing_below(sample, key.scope)
         return scopes
 
     def _paths(self, readers: list[str]) -> Paths:

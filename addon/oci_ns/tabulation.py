@@ -72,8 +72,8 @@ class Part(enum.Enum):
     """The client's `ns` as it sent it."""
     PATH = "path"
     """The request's path."""
-    SCOPE = "scope"
-    """The decoded repository, or the decoded rest of the path where there is none."""
+    SUBJECT = "subject"
+    """The image that it is about: source registry, repository and reference."""
 
 
 Text = tuple[str | Part, ...]
@@ -180,6 +180,7 @@ class Scopes:
     `root` is for what has no repository: `/v2/` and `/v2/_catalog`, by any method. `exactly` has a key for the
     repository itself, `team/app`, or for one reference of it, `team/app:v1` or `team/app@sha256:…`; `below` for all
     that lies under it, but not itself. '' in `below` is for everything. The longest key counts, with a reference first.
+    A key of `exactly` that ends with a slash is for just that path, which is no repository's.
     """
 
     root: Ways

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -38,19 +39,22 @@ class Outcome:
 
     urls: tuple[str, ...]
     keeps_credentials: tuple[bool, ...]
-    insecure: tuple[bool, ...]
     error: tuple[int, str, str] | None
 
+    def is_like(self, other: Outcome) -> bool:
+        """Whether both are the same, the message of this error being an expression for the other's."""
+        if self.error is None or other.error is None:
+            return self == other
+        return self.error[:2] == other.error[:2] and re.fullmatch(self.error[2], other.error[2], re.DOTALL) is not None
 
-def outcome_of(decision: Decision, is_insecure: dict[tuple[str, int], bool] | None = None) -> Outcome:
+
+def outcome_of(decision: Decision) -> Outcome:
     """A decision in the same words."""
     if decision.error is not None:
         error = decision.error
-        return Outcome((), (), (), (error.status, error.code, error.message))
+        return Outcome((), (), (error.status, error.code, error.message))
     every = (decision, *decision.alternatives)
-    return Outcome(
-        tuple(str(each.upstream) for each in every), tuple(each.keeps_credentials for each in every), (), None
-    )
+    return Outcome(tuple(str(each.upstream) for each in every), tuple(each.keeps_credentials for each in every), None)
 
 
 def looked_up(table: Tabulation, asked: Asked) -> Outcome | None:
@@ -70,13 +74,13 @@ def looked_up(table: Tabulation, asked: Asked) -> Outcome | None:
     else:
         ways, source = _plain(table, host, name, target)
     way = ways[kind_of(asked.method, target)]
-    return _outcome(table.scheme, asked, target, way, source, spoken)
+    return _outcome(table.scheme, asked, target, way, source)
 
 
 def _spoken(host: Host, name: str, source: str) -> Scopes:
     if source == name and ITSELF in host.by_namespace:
         return host.by_namespace[ITSELF]
-    found = _longest(host.by_namespace, source) if is_host(source) or source in host.by_namespace else None
+    found = _longest(host.by_namespace, source) if is_host(source) else None
     return found or host.other_namespace
 
 
@@ -138,11 +142,11 @@ def _longest(table: Mapping[str, V], name: str) -> V | None:
     return next((table[key] for key in (name, *_patterns(name)) if key in table), None)
 
 
-def _outcome(scheme: str, asked: Asked, target: Target, way: Way, source: str, spoken: str) -> Outcome:
+def _outcome(scheme: str, asked: Asked, target: Target, way: Way, source: str) -> Outcome:
     if way.refusal is not None:
-        return Outcome((), (), (), _refused(scheme, way.refusal, asked, target, source, spoken))
+        return Outcome((), (), _refused(way.refusal))
     urls = tuple(_url(scheme, asked, target, step, source) for step in way.steps)
-    return Outcome(urls, tuple(step.keeps_credentials for step in way.steps), (), None)
+    return Outcome(urls, tuple(step.keeps_credentials for step in way.steps), None)
 
 
 def _url(scheme: str, asked: Asked, target: Target, step: Step, source: str) -> str:
@@ -156,15 +160,7 @@ def _url(scheme: str, asked: Asked, target: Target, step: Step, source: str) -> 
     return url_of(step.to.scheme, host, port, text)
 
 
-def _refused(
-    scheme: str, refusal: Refusal, asked: Asked, target: Target, source: str, spoken: str
-) -> tuple[int, str, str]:
-    told = {
-        Part.ADDRESSED: registry_name(scheme, asked.host, asked.port),
-        Part.PATH: target.path,
-        Part.NAMESPACE: f"ns={spoken}",
-        Part.SCOPE: target.scope,
-        Part.SOURCE: source,
-    }
-    message = "".join(told[part] if isinstance(part, Part) else part for part in refusal.message)
+def _refused(refusal: Refusal) -> tuple[int, str, str]:
+    """The message as an expression: what the request fills in may be anything."""
+    message = "".join(".+" if isinstance(part, Part) else re.escape(part) for part in refusal.message)
     return refusal.status, refusal.code, message

@@ -1,0 +1,83 @@
+"""A table of decisions says of every request what the decision says: of the vectors, and of what is generated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+
+from oci_ns.decision import Decision, Source
+from oci_ns.explain import address_of
+from oci_ns.reference import DEFAULT_PORTS, registry_name
+from oci_ns.routes import RouteTable
+from oci_ns.tabulate import tabulate
+from oci_ns.tabulation import Tabulation
+from tests.unit import generated
+from tests.unit.generated import Case
+from tests.unit.tabulated import Asked, looked_up, outcome_of
+from tests.unit.test_decision_properties import options_of, table_of
+from tests.unit.test_routes import CONFIGS
+from tests.unit.test_routes import ROWS as ROUTE_ROWS
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "requests.json").read_text())
+ROWS = [
+    *((VECTORS["configs"][row["config"]], row["options"], row["method"], row["url"]) for row in VECTORS["cases"]),
+    *((CONFIGS[config], options, method, url) for config, options, method, url, *_ in ROUTE_ROWS),
+]
+
+
+def tables_of(table: RouteTable) -> dict[str, Tabulation]:
+    return {scheme: tabulate(table, scheme) for scheme in ("https", "http")}
+
+
+def is_of_the_table(asking: generated.Asking) -> bool:
+    """Not so: the default port of the other scheme, and what another look-up tells, which a table has not."""
+    other = {443: "https", 80: "http"}.get(asking.port, asking.scheme)
+    return asking.scheme == other and asking.scheme in DEFAULT_PORTS and "from=" not in asking.target
+
+
+def assert_is_told(table: Tabulation, asking: generated.Asking, decision: Decision) -> None:
+    found = looked_up(table, Asked(asking.method, asking.host, asking.port, asking.target))
+    if found is None:
+        name = registry_name(asking.scheme, asking.host, asking.port)
+        assert decision.operation is None or name not in table.hosts
+        assert decision.source in (None, Source.QUERY)
+    else:
+        assert found.is_like(outcome_of(decision)), (asking, found, outcome_of(decision))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[2]} {row[3]}")
+def test_every_row_is_told_by_the_table(row: tuple[Any, ...]) -> None:
+    text, options, method, url = row
+    table, address = table_of(text, options_of(options)), address_of(url)
+    asking = generated.Asking(method, address.scheme, address.host, address.port, address.target)
+    if is_of_the_table(asking):
+        assert_is_told(tabulate(table, asking.scheme), asking, table.decide(*asking))
+
+
+@settings(max_examples=250)
+@given(generated.cases())
+def test_what_is_generated_is_told_by_the_table(case: Case) -> None:
+    table = table_of(case.text, case.options)
+    tables = tables_of(table)
+    for asking in filter(is_of_the_table, case.askings):
+        assert_is_told(tables[asking.scheme], asking, table.decide(*asking))
+
+
+def test_every_source_occurs_in_what_is_told() -> None:
+    seen: set[Source | None] = set()
+
+    @settings(max_examples=200, derandomize=True, database=None, phases=[Phase.generate])
+    @given(generated.cases())
+    def count(case: Case) -> None:
+        table = table_of(case.text, case.options)
+        tables = tables_of(table)
+        for asking in filter(is_of_the_table, case.askings):
+            if looked_up(tables[asking.scheme], Asked(asking.method, asking.host, asking.port, asking.target)):
+                seen.add(table.decide(*asking).source)
+
+    count()
+    assert seen >= {*Source, None}
