@@ -56,7 +56,6 @@ class _Reader:
     """Reads one document; the state is how far it has come."""
 
     def __init__(self, path: Path, text: str, rows: Rows) -> None:
-        self._path = path
         self._text = text
         self._rows = rows
         self._first = len(rows)

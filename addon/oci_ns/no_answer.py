@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 from mitmproxy import http
 
 _CLOSED = "server closed connection"
 _HALF_A_HEAD = "unexpected server response: "
 _NO_HTTP = ("Cannot parse HTTP response: ", "HTTP/1 protocol error: ")
+_not_connected = re.compile(r"(?:Multiple exceptions: )?\[Errno ([0-9]+)\]").match
+"""asyncio's words, also for a name with several addresses."""
 _REFUSED = ", refusing to prevent request smuggling attacks"
 _LENGTH_MAX = 200
 """In characters: what the endpoint sent may be quoted in it."""
@@ -16,6 +21,9 @@ def reason_of(message: str) -> str:
     """What mitmproxy says, as it may be shown to a client: on one line, and not long."""
     if message == _CLOSED or message.startswith(_HALF_A_HEAD):
         return "the connection is closed before the answer is complete"
+    failed = _not_connected(message)
+    if failed is not None:
+        return f"cannot connect: {os.strerror(int(failed[1])).lower()}"
     for mark in _NO_HTTP:
         if message.startswith(mark):
             message = f"the answer is not HTTP, or not complete: {message.removeprefix(mark)}"

@@ -179,8 +179,10 @@ def test_an_endpoint_learns_that_the_client_is_gone_in_the_middle_of_an_upload(w
                 assert received.acquire(timeout=20)
             assert ended.acquire(timeout=20)
 
+    mark = len(world.runner.log())
     assert_nothing_is_kept(world.runner.pid, leave)
     world.goes_on()
+    assert "failed: " not in world.runner.log()[mark:]
 
 
 def test_an_endpoint_learns_that_the_client_is_gone_in_the_middle_of_a_blob(world: World) -> None:

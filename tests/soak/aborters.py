@@ -36,7 +36,7 @@ class Aborter(Actor):
     def _in_the_body(self) -> None:
         begin, blob = time.monotonic(), self.chance.choice(self._content.big.blobs)
         try:
-            response = self._client.send("GET", blob.path)
+            response = self._client.answer_to("GET", blob.path)
             if response.status != 200:
                 self._client.expect(response, 200)
             received = len(response.read(self.chance.randrange(1, _MOST_READ)))

@@ -188,10 +188,11 @@ def _warm_up(world: _World) -> None:
     client = Client("warm-up", world.light_port, world.ledger)
     for image in world.content.small:
         client.fetch(image.manifest)
-        client.fetch(image.blobs[0])
+        for blob in image.blobs:
+            client.fetch(blob)
         # The next one comes to another worker, perhaps.
         client.close()
-    scrape(world.metrics)
+    wait_until(lambda: scrape(world.metrics).total("ns_inject_pulls_total") > 0, "a pull is over", timeout=120)
     wait_until(lambda: not tables(world.inside).get("connections", 1), "the first connection is gone")
 
 

@@ -95,7 +95,7 @@ class Client:
         begin, received, is_blob = time.monotonic(), 0, "/blobs/" in thing.path
         what = f"{method} {thing.path}"
         try:
-            response = self._answer_to(method, thing.path)
+            response = self.answer_to(method, thing.path)
             if response.status != 200:
                 self.expect(response, 200)
             digest = hashlib.sha256()
@@ -120,7 +120,7 @@ class Client:
             said = response.headers.get("Content-Length", "")
             self._judge(thing, what, said if method == "HEAD" else digest.hexdigest(), received)
 
-    def _answer_to(self, method: str, path: str) -> http.client.HTTPResponse:
+    def answer_to(self, method: str, path: str) -> http.client.HTTPResponse:
         """Send a request, and again where the answer is to ask again, as it is where an endpoint ends in between."""
         for _ in range(_REDIRECTS_MAX):
             response = self.send(method, path)

@@ -58,6 +58,8 @@ def test_a_url_in_words(text: str, options: dict[str, str], method: str, url: st
         (FLAGGED, "quay.io/a:1", ["quay.io/a:1", ENTRY, "  source 1   one.example.com/a/a:1  [ns=quay.io]"]
             + ["  source 2   two.example.com/a:1  [ns=two, insecure]"]
             + ["  source 3   quay.io/a:1  [plain http, insecure]"]),
+        ('registry = [{location = "a.com"}, {location = "b.com"}]', "b.com/x",
+            ["b.com/x", "  entry      prefix b.com, r.conf, [[registry]] 2", "  source 1   b.com/x"]),
         (CONFIGS["blocked"], f"{BAD}/a", [f"{BAD}/a", f"  entry      prefix {BAD}, r.conf:1"]
             + ["  blocked    pulling is forbidden; the sources would be:"]
             + [f"  source 1   proxy.example.com/bad/a  [ns={BAD}]", f"  source 2   {BAD}/a"]),

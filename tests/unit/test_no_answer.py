@@ -18,6 +18,12 @@ CLOSED = "the connection is closed before the answer is complete"
         ("Cannot parse HTTP response: a\nb", "the answer is not HTTP, or not complete: a b"),
         ("HTTP/1 protocol error: bad chunk", "the answer is not HTTP, or not complete: bad chunk"),
         ("Received a from server, refusing to prevent request smuggling attacks. Disable …", "Received a from server"),
+        ("[Errno 111] Connection refused", "cannot connect: connection refused"),
+        ("[Errno 104] Connect call failed ('127.0.0.1', 5000)", "cannot connect: connection reset by peer"),
+        (
+            "Multiple exceptions: [Errno 113] Connect call failed ('::1', 5), [Errno 111] b",
+            "cannot connect: no route to host",
+        ),
         ("no answer within 60 s", "no answer within 60 s"),
         ("x" * 300, "x" * 200 + "…"),
     ],

@@ -23,6 +23,8 @@ SHA = "sha256:" + "9f" * 32
     [
         ("a", True),
         ("library/nginx", True),
+        ("a" * 300, True),
+        ("A" * 300, False),
         ("a/b/c/d", True),
         ("foo_bar/foo__bar/foo-bar/foo---bar/foo.bar", True),
         ("v2/manifests/blobs", True),

@@ -86,6 +86,11 @@ BROKEN = {
     'unqualified-search-registries = ["a.com/b"]\n': (
         'r.conf:1: unqualified-search-registries: "a.com/b" is not a host[:port]'
     ),
+    'credential-helpers = [1]\n': "r.conf:1: credential-helpers must be an array of strings, not 1",
+    '[[ registry ]]\nlocation = "a.com"\n[[registry]]\nlocation = "https://b.com"\n': (
+        'r.conf:4: [[registry]] 2 (https://b.com): location "https://b.com" has a scheme; '
+        "write host[:port][/path], and plain-http = true for http"
+    ),
     'unqualified-search-registries = [1]\n': (
         "r.conf:1: unqualified-search-registries must be an array of strings, not 1"
     ),
@@ -205,6 +210,18 @@ def test_keys_are_read_without_regard_to_case_as_podman_reads_them() -> None:
 )
 def test_hosts_of_short_names_are_read_with_or_without_a_slash_behind(text: str, hosts: tuple[str, ...] | None) -> None:
     assert parse_text(CONF, text.encode()).unqualified_search_registries == hosts
+
+
+def test_of_two_spellings_of_the_tables_the_documented_one_counts() -> None:
+    text = b'[[Registry]]\nlocation = "b.com"\n[[registry]]\nlocation = "a.com"\n'
+    assert list(parse_text(CONF, text).registries) == ["a.com"]
+
+
+def test_a_file_that_is_read_a_second_time_takes_nothing_from_those_before_it(tmp_path: Path) -> None:
+    (tmp_path / "1.conf").write_text('[[registry]]\nlocation = "a.com"\n')
+    # Only the whole tells that the first table is one of the array that the others belong to.
+    (tmp_path / "2.conf").write_text('[[ registry ]]\nlocation = "b.com"\n[[registry]]\nlocation = "c.com"\n')
+    assert [registry.prefix for registry in load(Sources(None, (tmp_path,))).registries] == ["a.com", "b.com", "c.com"]
 
 
 def test_of_two_spellings_of_a_key_the_documented_one_counts() -> None:

@@ -218,6 +218,7 @@ ROWS = [
     ("upper case", {}, "GET", f"{P}/v2/a/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/x/manifests/1?ns=quay.io"),
     ("caught port", {}, "GET", f"{Q}:5000/v2/a/manifests/1", "rewrite", "quay.io:5000", "host", f"{P}/v2/a/manifests/1?ns=quay.io%3A5000"),
     ("all blocked", {}, "GET", f"{P}/v2/s/a/manifests/1", "block", None, "location", None),
+    ("default", {}, "GET", f"{Q}/v2%2Fa/manifests/1", "rewrite", "quay.io", "host", f"{P}/v2%2Fa/manifests/1?ns=quay.io"),
     # -- default and unresolved -----------------------------------------------------------------------------------
     ("default", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/", "rewrite", "ghcr.io", "default", f"{P}/v2/?ns=ghcr.io"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/a/tags/list", "rewrite", "other.example.com", "default", f"{P}/v2/a/tags/list?ns=other.example.com"),
@@ -437,6 +438,11 @@ SUBJECTS = [
         registry("ghcr.io/org", "proxy.example.com/gh ghcr.io", "proxy.example.com/gh ghcr.io"),
         f"GET {P}/v2/gh/a/tags/list",
         "ghcr.io/org/a",
+    ),
+    (
+        registry("ghcr.io", "proxy.example.com/gh") + registry("ghcr.io/b", "proxy.example.com/gh"),
+        f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io",
+        "ghcr.io/a",
     ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
