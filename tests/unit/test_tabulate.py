@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -29,14 +33,16 @@ ROWS = [
 ]
 
 
-def tables_of(table: RouteTable) -> dict[str, Tabulation]:
-    return {scheme: tabulate(table, scheme) for scheme in ("https", "http")}
+def tables_of(table: RouteTable) -> Callable[[str], Tabulation]:
+    """By scheme, each made when it is asked for."""
+    return functools.cache(functools.partial(tabulate, table))
 
 
 def is_of_the_table(asking: generated.Asking) -> bool:
-    """Not so: the default port of the other scheme, and what another look-up tells, which a table has not."""
+    """Not so: the default port of the other scheme, or spelt in a path; and what another look-up tells."""
     other = {443: "https", 80: "http"}.get(asking.port, asking.scheme)
-    return asking.scheme == other and asking.scheme in DEFAULT_PORTS and "from=" not in asking.target
+    is_spelt = re.match(r"/v2/[^/]*:(?:80|443)/", unquote(asking.target)) is not None
+    return asking.scheme == other and asking.scheme in DEFAULT_PORTS and not is_spelt and "from=" not in asking.target
 
 
 def assert_is_told(table: Tabulation, asking: generated.Asking, decision: Decision) -> None:
@@ -58,25 +64,25 @@ def test_every_row_is_told_by_the_table(row: tuple[Any, ...]) -> None:
         assert_is_told(tabulate(table, asking.scheme), asking, table.decide(*asking))
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(generated.cases())
 def test_what_is_generated_is_told_by_the_table(case: Case) -> None:
     table = table_of(case.text, case.options)
     tables = tables_of(table)
     for asking in filter(is_of_the_table, case.askings):
-        assert_is_told(tables[asking.scheme], asking, table.decide(*asking))
+        assert_is_told(tables(asking.scheme), asking, table.decide(*asking))
 
 
 def test_every_source_occurs_in_what_is_told() -> None:
     seen: set[Source | None] = set()
 
-    @settings(max_examples=200, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=120, derandomize=True, database=None, phases=[Phase.generate])
     @given(generated.cases())
     def count(case: Case) -> None:
         table = table_of(case.text, case.options)
         tables = tables_of(table)
         for asking in filter(is_of_the_table, case.askings):
-            if looked_up(tables[asking.scheme], Asked(asking.method, asking.host, asking.port, asking.target)):
+            if looked_up(tables(asking.scheme), Asked(asking.method, asking.host, asking.port, asking.target)):
                 seen.add(table.decide(*asking).source)
 
     count()
