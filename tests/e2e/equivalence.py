@@ -235,7 +235,7 @@ def export_to(engine: str, case: Case, directory: Path, servers: Everywhere, por
         Path(certificate).write_bytes(chain.read_bytes() + key.read_bytes())
     module = importlib.import_module(f"oci_ns.export_{engine}")
     exported = module.export(
-        tabulate(case.table, case.scheme),
+        tabulate(case.table, case.scheme, DESTINATION if destination is not None else ""),
         Settings(
             (Listen("127.0.0.1", port),),
             certificate=certificate,
