@@ -47,8 +47,8 @@ def is_of_the_table(asking: generated.Asking) -> bool:
 
 
 def assert_is_told(table: Tabulation, asking: generated.Asking, decision: Decision) -> None:
-    if decision.subject is not None and decision.subject.repository.partition("/")[0].isdigit():
-        # The port in `q.io:5000/a` was taken for what is behind a location that ends with `q.io`.
+    if re.match("/v2/[^/]*:", asking.target) and decision.source is not Source.PATH:
+        # The colon of a port ends what lies at a location, as that of a tag does: no engine has to know that.
         return
     found = looked_up(table, Asked(asking.method, asking.host, asking.port, asking.target))
     if found is None:
