@@ -160,15 +160,23 @@ class Result:
     body: bytes
 
 
+def prepare(servers: Everywhere) -> None:
+    """Make the names of first endpoints what their exchanges need: engines look them up when they start."""
+
+    def first(fault: str) -> set[str]:
+        return {numbered(number, FIRST) for number, each in enumerate(EXCHANGES) if each.fault == fault}
+
+    servers.names.refused |= first("refused")
+    servers.plain |= first("not TLS")
+    servers.untrusted |= first("another certificate")
+
+
 def carried_out(
     exchange: Exchange, servers: Everywhere, converse: Callable[[str], Conversation], port: int
 ) -> Result:
     """Send the request to the listener at `port`, by a client for this Host, while the endpoints do as it says."""
     number = EXCHANGES.index(exchange)
-    first, named = numbered(number, FIRST), numbered(number, exchange.named)
-    servers.names.refused = {first} if exchange.fault == "refused" else set()
-    servers.plain = {first} if exchange.fault == "not TLS" else set()
-    servers.untrusted = {first} if exchange.fault == "another certificate" else set()
+    named = numbered(number, exchange.named)
     servers.play = _play(exchange, number)
     servers.clear()
     with converse(named) as client:

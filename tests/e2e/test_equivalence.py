@@ -6,7 +6,9 @@ it cannot carry, are lists below: more than is there is a failure, and less is.
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +23,15 @@ from equivalence import OK, Case, Refusals, compared, engine_for, generated_case
 from exchanges import EXCHANGES, Exchange, Result, carried_out, is_as_it_says
 from lab.conversation import Conversation
 from lab.engines import ENGINES
-from lab.everywhere import Everywhere, everywhere
+from lab.everywhere import Arrival, Everywhere, everywhere, read_body
 from lab.measurements import noted
 from lab.mitmdump import ADDON, Mitmdump
 from lab.network import PrivateNetwork
 from lab.outcomes import Asked, told
 from lab.process import unavailable, wait_until
 from lab.remote import SCRIPT, VARIABLE, Remote
+from lab.wire import Talk
+from tests.unit.generated import DIGEST
 from tests.unit.plain_rules import Options
 
 REFUSED = {
@@ -87,6 +91,7 @@ NOT_CARRIED = {
 @pytest.fixture(scope="module")
 def servers(network: PrivateNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everywhere]:
     with everywhere(network, tmp_path_factory.mktemp("everywhere")) as found:
+        exchanges.prepare(found)
         yield found
 
 
@@ -142,7 +147,9 @@ def assert_is_told(table: RouteTable, asked: Asked, servers: Everywhere, port: i
     host, at = split_host(asked.named)
     is_read = asked.scheme == "http" or table.index.may_rewrite(asked.scheme, host, at)
     # What a proxy knows nothing of goes to the host that the client names, and TLS is passed through unread.
-    expected, decision = told(table if is_read else RouteTable(), replace(asked, destination=asked.named))
+    expected, decision = told(
+        table if is_read else RouteTable(), replace(asked, destination=asked.named), is_read=is_read
+    )
     below = is_read and (decision is None or decision.operation is not None)
     with Conversation(port, proxied=(asked.scheme, asked.named)) as client:
         found, answer = outcome(servers, client, asked, below=below)
@@ -154,7 +161,11 @@ def assert_is_told(table: RouteTable, asked: Asked, servers: Everywhere, port: i
 
 # -- whole exchanges ---------------------------------------------------------------------------------------------------
 
-OTHERWISE: dict[str, frozenset[str]] = {"nginx": frozenset(), "haproxy": frozenset(), "envoy": frozenset()}
+OTHERWISE = {
+    "nginx": {"nobody serves it", "nobody serves the blob", "a page relative", "a login at the destination"},
+    "haproxy": {"nobody serves it", "nobody serves the blob"},
+    "envoy": set[str](),
+}
 """The exchanges that come out in another way."""
 PATIENCE = {"ns_connect_timeout": "1", "ns_response_timeout": "1", "ns_remember": "0"}
 
@@ -208,3 +219,72 @@ def test_an_exchange_comes_out_as_by_the_addon(
                 different[exchange.name] = (of_the_addon[exchange.name], result)
     other = {name for name in OTHERWISE[engine] if any(each.name == name and each.listening is listening for each in EXCHANGES)}
     assert different.keys() == other, "\n".join(f"{name}: {both}" for name, both in different.items())
+
+
+# -- streaming ---------------------------------------------------------------------------------------------------------
+
+HALF = b"x" * 100_000
+
+
+def test_the_first_byte_of_an_upload_leaves_before_the_client_has_sent_the_last(
+    engine: str, servers: Everywhere, tmp_path: Path
+) -> None:
+    half, whole = threading.Event(), threading.Event()
+
+    def play(arrival: Arrival, talk: Talk) -> None:
+        assert len(talk.body(len(HALF))) == len(HALF)
+        half.set()
+        read_body(arrival, talk)
+        whole.set()
+        OK(arrival, talk)
+
+    asked = Asked("PATCH", "http", "stream.test", "/v2/a/blobs/uploads/1")
+    case = Case(PLAIN, Options(), "http", (asked,))
+    servers.play = play
+    with engine_for(engine, case, tmp_path, servers) as (client, _), client.connect() as connection:
+        head = f"PATCH {asked.target} HTTP/1.1\r\nHost: {asked.named}\r\nContent-Length: {2 * len(HALF)}\r\n\r\n"
+        connection.sendall(head.encode() + HALF)
+        assert half.wait(20)
+        assert not whole.is_set()
+        connection.sendall(HALF)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    assert servers.arrivals[-1].body == 2 * HALF
+
+
+def test_the_first_byte_of_a_blob_arrives_before_the_endpoint_has_sent_the_last(
+    engine: str, servers: Everywhere, tmp_path: Path
+) -> None:
+    more = threading.Event()
+
+    def play(_: Arrival, talk: Talk) -> None:
+        talk.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * len(HALF)), HALF)
+        assert more.wait(20)
+        talk.say(HALF)
+
+    asked = Asked("GET", "http", "stream.test", f"/v2/a/blobs/{DIGEST}")
+    case = Case(PLAIN, Options(), "http", (asked,))
+    servers.play = play
+    with engine_for(engine, case, tmp_path, servers) as (client, _), client.connect() as connection:
+        connection.sendall(asked.raw)
+        with http.client.HTTPResponse(connection) as response:
+            response.begin()
+            assert response.read(len(HALF)) == HALF
+            assert not more.is_set()
+            more.set()
+            assert response.read() == HALF
+    assert (servers.arrivals[-1].host, servers.arrivals[-1].target) == ("first.test", f"{asked.target}?ns=stream.test")
+
+
+PLAIN = """
+[[registry]]
+prefix = "stream.test"
+location = "stream.test"
+[[registry.mirror]]
+location = "first.test"
+plain-http = true
+namespace-proxy = "stream.test"
+[[registry.mirror]]
+location = "second.test"
+plain-http = true
+namespace-proxy = "stream.test"
+"""

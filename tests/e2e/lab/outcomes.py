@@ -88,8 +88,11 @@ class Outcome:
 # -- what is decided -------------------------------------------------------------------------------------------------
 
 
-def told(table: RouteTable, asked: Asked) -> tuple[Outcome, Decision | None]:
-    """What the table says of a request, and its decision; None where the request is refused before one is made."""
+def told(table: RouteTable, asked: Asked, *, is_read: bool = True) -> tuple[Outcome, Decision | None]:
+    """What the table says of a request, and its decision; None where the request is refused before one is made.
+
+    `is_read` is whether it is looked at at all.
+    """
     host, port = _split(asked.destination, asked.scheme) if asked.destination else ("", 0)
     host, port = table.addressed_host(asked.scheme, asked.named, host, port)
     if not host:
@@ -97,7 +100,7 @@ def told(table: RouteTable, asked: Asked) -> tuple[Outcome, Decision | None]:
     decision = table.decide(asked.method, asked.scheme, host, port, asked.target)
     fields = ((b"Host", asked.named.encode()),)
     unfit = refusal(asked.target, fields if decision.operation is not None else (), HeaderFields(fields), None)
-    if unfit is not None:
+    if unfit is not None and is_read:
         return Outcome(error=_error(unfit.status, unfit.code, asked.method)), None
     if decision.error is not None:
         greeted = decision.operation is Operation.PING and decision.source is Source.HOST
