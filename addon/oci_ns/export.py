@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from oci_ns.tabulation import Address
 
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+"""Where most systems have the authorities that they trust."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
@@ -29,7 +32,7 @@ class Settings:
     key: str = ""
     destination: Address | None = None
     """What is addressed by a request whose host the table does not know, as with a reverse listener; None: refused."""
-    authorities: str = "/etc/ssl/certs/ca-certificates.crt"
+    authorities: str = AUTHORITIES
     """Path of a PEM file: whom to trust as an endpoint."""
     resolvers: tuple[str, ...] = ()
     """Name servers, host[:port], for engines that look names up themselves; () for those of the machine."""

@@ -37,8 +37,8 @@ class Sample:
     """How a request that stands for many addresses a host, and which registry it is for.
 
     `addressed` is a name in normal form. `source` is the name that stands for any source registry in its place; '' for
-    none. `namespace` is the `ns` that the client sends; '' for none. `anywhere` is whether what is decided holds for any
-    other addressed host as well.
+    none. `namespace` is the `ns` that the client sends; '' for none. `anywhere` is whether what is decided holds for
+    any other addressed host as well.
     """
 
     scheme: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,12 @@ from typing import NamedTuple, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+
+from lab.conversation import Answer, Conversation
+from lab.engines import running
+from lab.everywhere import Everywhere, Play, answering
+from lab.outcomes import Asked, Outcome, seen, told
+from lab.process import free_port
 from oci_ns.decision import Decision
 from oci_ns.distribution import namespaces_in
 from oci_ns.explain import address_of
@@ -32,18 +37,20 @@ from tests.unit.test_decision_properties import options_of, table_of
 from tests.unit.test_routes import CONFIGS
 from tests.unit.test_tabulate import ROWS
 
-from lab.conversation import Answer, Conversation
-from lab.engines import running
-from lab.everywhere import Everywhere, Play, answering
-from lab.outcomes import Asked, Outcome, seen, told
-from lab.process import free_port
-
 DOCUMENTS = 60
 REQUESTS = 40
 DESTINATION = "listener.test"
 UNFIT = (
     *("/v2/a/../b/manifests/1", "/v2/./a/manifests/1", "/v2/a/..", "/x/../v2/a/manifests/1", "//v2/a/manifests/1"),
-    *("/v2/a//b/manifests/1", "/v2//a/manifests/1", "/v2/a/%2e%2e/b/manifests/1", "/v2\\a", "/%2e/v2/a", "/x/..", "/.v2"),
+    *(
+        "/v2/a//b/manifests/1",
+        "/v2//a/manifests/1",
+        "/v2/a/%2e%2e/b/manifests/1",
+        "/v2\\a",
+        "/%2e/v2/a",
+        "/x/..",
+        "/.v2",
+    ),
     *("/v2/a/manifests/..", "/v2/a/manifests/1?x=../..", "/v2/a...b/manifests/1", "/v2/.a/manifests/1"),
 )
 """Paths that some servers take for others, and such as look like these."""
@@ -83,7 +90,9 @@ def rows() -> list[Case]:
         named = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
         asked = Asked(method, address.scheme, named, address.target, DESTINATION)
         found.setdefault((text, options_of(options), address.scheme), []).append(asked)
-    more = [Asked("GET", "https", named, target, DESTINATION) for named in ("docker.io", "nobody.test") for target in UNFIT]
+    more = [
+        Asked("GET", "https", named, target, DESTINATION) for named in ("docker.io", "nobody.test") for target in UNFIT
+    ]
     found[CONFIGS["both"], Options(), "https"] += more
     return [Case(*key, tuple(requests)) for key, requests in found.items()]
 
@@ -306,9 +315,7 @@ REFUSING = answering(503)
 OK = answering(200)
 
 
-def compared(
-    engine: str, cases: Sequence[Case], directory: Path, servers: Everywhere, refusals: Refusals
-) -> Report:
+def compared(engine: str, cases: Sequence[Case], directory: Path, servers: Everywhere, refusals: Refusals) -> Report:
     """Send every request of every case to the engine, and hold what comes of it against the decision.
 
     A pull with several places is sent again with servers that all fail: then each is asked in turn.

@@ -131,7 +131,9 @@ _LISTENING = [
     replace(_page("of the destination", f"https://{PROXY}/v2/x/tags/list?n=2"), served_by=PROXY, named="nobody.test"),
     replace(_redirect("of the destination", f"https://{PROXY}/v2/b/blobs/x"), named="nobody.test"),
     replace(_redirect("of the destination to a CDN", "https://cdn.test/x"), named="nobody.test"),
-    replace(_upload("to the destination", HUB_UPLOADS, f"https://{PROXY}{HUB_UPLOAD}&ns=hub.test"), named="nobody.test"),
+    replace(
+        _upload("to the destination", HUB_UPLOADS, f"https://{PROXY}{HUB_UPLOAD}&ns=hub.test"), named="nobody.test"
+    ),
     replace(_upload("by a path of the destination", HUB_UPLOADS, HUB_UPLOAD), named="nobody.test"),
 ]
 EXCHANGES = [*_NAMED, *(replace(each, listening=True) for each in _LISTENING)]
@@ -139,7 +141,7 @@ EXCHANGES = [*_NAMED, *(replace(each, listening=True) for each in _LISTENING)]
 
 def numbered(number: int, text: str) -> str:
     """The text with names that no other exchange has: the addon remembers where nobody was."""
-    return re.sub(rf"\b(source|one|two)\.test", rf"\g<1>{number}.test", text)
+    return re.sub(r"\b(source|one|two)\.test", rf"\g<1>{number}.test", text)
 
 
 CONF = "".join(
@@ -171,9 +173,7 @@ def prepare(servers: Everywhere) -> None:
     servers.untrusted |= first("another certificate")
 
 
-def carried_out(
-    exchange: Exchange, servers: Everywhere, converse: Callable[[str], Conversation], port: int
-) -> Result:
+def carried_out(exchange: Exchange, servers: Everywhere, converse: Callable[[str], Conversation], port: int) -> Result:
     """Send the request to the listener at `port`, by a client for this Host, while the endpoints do as it says."""
     number = EXCHANGES.index(exchange)
     named = numbered(number, exchange.named)

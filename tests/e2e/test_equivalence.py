@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from oci_ns.distribution import Operation
-from oci_ns.reference import split_host
-from oci_ns.routes import RouteTable
 
 import exchanges
 from equivalence import OK, Case, Refusals, compared, engine_for, generated_cases, outcome, rows
@@ -31,53 +30,24 @@ from lab.outcomes import Asked, told
 from lab.process import unavailable, wait_until
 from lab.remote import SCRIPT, VARIABLE, Remote
 from lab.wire import Talk
+from oci_ns.distribution import Operation
+from oci_ns.export import Exported, Settings
+from oci_ns.reference import split_host
+from oci_ns.routes import RouteTable
+from oci_ns.tabulation import Tabulation
 from tests.unit.generated import DIGEST
 from tests.unit.plain_rules import Options
 
+_EVERYWHERE = {"a mount", "a port in the first component", "the default port of the other scheme"}
+_SPELLINGS = {"a percent-escape in the path", "a percent-escape in the value of ns"}
 REFUSED = {
     "nginx": Refusals(
         told=frozenset(
-            {
-                "a percent-escape in the path",
-                "a percent-escape in the name of ns",
-                "a percent-escape in the value of ns",
-                "a registry in upper case in ns",
-                "more than one ns",
-                "a port in the first component",
-                "the default port of the other scheme",
-                "an IPv6 address in Host",
-                "a mount",
-            }
+            {*_EVERYWHERE, *_SPELLINGS, "a registry in upper case in ns", "more than one ns", "an IPv6 address in Host"}
         )
     ),
-    "haproxy": Refusals(
-        told=frozenset(
-            {
-                "a percent-escape in the path",
-                "a percent-escape in the name of ns",
-                "a percent-escape in the value of ns",
-                "more than one ns",
-                "a port in the first component",
-                "the default port of the other scheme",
-                "a mount",
-            }
-        ),
-        bare=frozenset({"not ASCII"}),
-    ),
-    "envoy": Refusals(
-        told=frozenset(
-            {
-                "a percent-escape in the path",
-                "a percent-escape in the name of ns",
-                "a percent-escape in the value of ns",
-                "more than one ns",
-                "a port in the first component",
-                "the default port of the other scheme",
-                "a mount",
-            }
-        ),
-        bare=frozenset({"not ASCII"}),
-    ),
+    "haproxy": Refusals(told=frozenset({*_EVERYWHERE, *_SPELLINGS}), bare=frozenset({"not ASCII"})),
+    "envoy": Refusals(told=frozenset(_EVERYWHERE), bare=frozenset({"not ASCII"})),
 }
 """What a request has that the engine answers with 400 instead."""
 NOT_CARRIED = {
@@ -112,6 +82,58 @@ def test_every_request_goes_through_an_engine_as_the_table_says(
     assert not report.unexplained, "\n".join(map(str, report.unexplained[:3]))
     assert set(report.refused) == REFUSED[engine].all
     assert set(report.left_out) == NOT_CARRIED[engine]
+
+
+# -- the comparison itself ---------------------------------------------------------------------------------------------
+
+BY_HAND = """
+events {{ }}
+http {{
+  access_log off;
+  resolver 127.0.0.1;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      set $to {to};
+      proxy_pass http://$to{target};
+      proxy_set_header Host {host};
+      proxy_set_header Authorization "";
+      proxy_set_header Proxy-Authorization "";
+      proxy_set_header Cookie {cookie};
+    }}
+  }}
+}}
+"""
+RIGHT = {"to": "p.test", "target": "$request_uri?ns=q.test", "host": "p.test", "cookie": '""'}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"to": "other.test"},
+        {"to": "p.test:81"},
+        {"host": "q.test"},
+        {"host": "p.test:81"},
+        {"cookie": "$http_cookie"},
+        {"target": "$request_uri"},
+        {"target": "$uri?ns=q.test"},
+        {"target": "$request_uri?ns=q.test&ns=q.test"},
+    ],
+    ids=str,
+)
+def test_what_an_engine_does_otherwise_is_found(
+    wrong: dict[str, str], servers: Everywhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(_: Tabulation, settings: Settings) -> Exported:
+        return Exported({"nginx.conf": BY_HAND.format(port=settings.listen[0].port, **RIGHT | wrong)})
+
+    monkeypatch.setitem(sys.modules, "oci_ns.export_nginx", SimpleNamespace(export=export))
+    text = '[[registry]]\nprefix = "q.test"\nlocation = "p.test"\nplain-http = true\nnamespace-proxy = "q.test"\n'
+    asked = tuple(Asked("GET", "http", "q.test", target) for target in ("/v2/a/manifests/1", "/v2/%61/manifests/1"))
+    report = compared("nginx", [Case(text, Options(), "http", asked)], tmp_path, servers, Refusals())
+    assert (report.equal == 2) is (wrong == {})
+    assert report.equal + len(report.different) == 2
 
 
 # -- the addon ---------------------------------------------------------------------------------------------------------
@@ -217,7 +239,11 @@ def test_an_exchange_comes_out_as_by_the_addon(
             result = carried_out(exchange, servers, converse, client.port)
             if result != of_the_addon[exchange.name]:
                 different[exchange.name] = (of_the_addon[exchange.name], result)
-    other = {name for name in OTHERWISE[engine] if any(each.name == name and each.listening is listening for each in EXCHANGES)}
+    other = {
+        name
+        for name in OTHERWISE[engine]
+        if any(each.name == name and each.listening is listening for each in EXCHANGES)
+    }
     assert different.keys() == other, "\n".join(f"{name}: {both}" for name, both in different.items())
 
 

@@ -37,7 +37,6 @@ class Arrival:
     method: str
     target: str
     fields: tuple[tuple[str, str], ...]
-    head: bytes
     body: bytes = b""
     whole: threading.Event = field(default_factory=threading.Event)
 
@@ -197,14 +196,13 @@ class Everywhere:
             data += more
         head, _, rest = data.partition(_END_OF_HEAD)
         method, target = head.partition(b"\r\n")[0].decode("latin-1").split(" ")[:2]
-        return Talk(connection, method, target, head.decode("latin-1"), rest, self._released)
+        return Talk(connection, method, target, head, rest, self._released)
 
 
 def _arrival(talk: Talk, scheme: str, server_name: str | None, host: str, port: int) -> Arrival:
-    pairs = (line.partition(":") for line in talk.head.split("\r\n")[1:])
+    pairs = (line.decode("latin-1").partition(":") for line in talk.head.split(b"\r\n")[1:])
     fields = tuple((name, value.strip()) for name, _, value in pairs)
-    head = talk.head.encode("latin-1")
-    return Arrival(scheme, server_name, host, port, talk.method, talk.target, fields, head)
+    return Arrival(scheme, server_name, host, port, talk.method, talk.target, fields)
 
 
 @contextlib.contextmanager

@@ -79,7 +79,8 @@ def original_destination(connection: socket.socket) -> tuple[str, int]:
     try:
         found = connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
     except OSError:
-        return connection.getsockname()[:2]
+        address, port = connection.getsockname()[:2]
+        return str(address), int(port)
     return socket.inet_ntoa(found[4:8]), int.from_bytes(found[2:4], "big")
 
 

@@ -1,4 +1,7 @@
-"""A script for mitmdump that lets tests set its options while it runs: `Remote` asks, over a socket, the addon below."""
+"""A script for mitmdump that lets tests set its options while it runs.
+
+`Remote`, in the test, asks over a socket the addon that is below.
+"""
 
 from __future__ import annotations
 
