@@ -5,6 +5,7 @@ Knows how to make such requests and how to read the decision as a `Way`; which r
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from oci_ns.tabulation import Address, Kind, NamespaceEdit, Part, Refusal, Step,
 
 _UNLIKELY = "ns-inject-sample"
 """A component and tag that no configuration has: what it shows holds for whatever stands in its place."""
+_KNOWN_MAX = 1024
 _DIGEST = f"sha256:{'5a' * 32}"
 
 
@@ -50,9 +52,14 @@ class Sample:
     @property
     def query(self) -> str:
         """Parameters that show what becomes of `ns` and of its neighbours."""
-        if not self.namespace:
-            return "x&ns=&y&ns="
-        return f"x&ns=&{with_namespace(None, self.namespace)}&ns=other&y"
+        return _query(self.namespace)
+
+
+@functools.lru_cache(_KNOWN_MAX)
+def _query(namespace: str) -> str:
+    if not namespace:
+        return "x&ns=&y&ns="
+    return f"x&ns=&{with_namespace(None, namespace)}&ns=other&y"
 
 
 class Sampler:
@@ -173,14 +180,20 @@ def _edit(
     sample: Sample, target: Target, there: str | None, decision: Decision
 ) -> tuple[NamespaceEdit, str | Part | None]:
     """What became of the sample's `ns`; `there` is the query that the decision has."""
-    if there == target.query:
-        return NamespaceEdit.LEAVE, None
-    if not namespaces_in(there):
-        return NamespaceEdit.DROP, None
-    if there == with_first_namespace_only(target.query):
-        return NamespaceEdit.FIRST, None
+    edit = _edit_of(target.query, there)
+    if edit is not NamespaceEdit.SET:
+        return edit, None
     is_source = sample.source != "" and decision.namespace == sample.source
     return NamespaceEdit.SET, Part.SOURCE if is_source else decision.namespace
+
+
+@functools.lru_cache(_KNOWN_MAX)
+def _edit_of(here: str | None, there: str | None) -> NamespaceEdit:
+    if there == here:
+        return NamespaceEdit.LEAVE
+    if not namespaces_in(there):
+        return NamespaceEdit.DROP
+    return NamespaceEdit.FIRST if there == with_first_namespace_only(here) else NamespaceEdit.SET
 
 
 def _templated(message: str, sample: Sample, target: Target, decision: Decision) -> Text:

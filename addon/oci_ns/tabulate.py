@@ -16,6 +16,7 @@ from oci_ns.registries_conf import SOURCE_HOST
 from oci_ns.routes import RouteTable
 from oci_ns.sampling import Key, Sample, Sampler
 from oci_ns.tabulation import ANY, ITSELF, Host, Paths, Scopes, Tabulation, Ways
+from oci_ns.twins import twins_of
 
 EVERYTHING = Key("", "")
 _UNLIKELY_HOST = "ns-inject-sample.invalid"
@@ -41,7 +42,8 @@ class _Tabulator:
         """What prefixes have behind their host, by that host in normal form or the pattern."""
         self._locations: dict[str, dict[str, set[Key]]] = defaultdict(lambda: defaultdict(set))
         """By the name of each endpoint's host, and of the registries served there: what these locations have behind."""
-        for route in table.index.routes():
+        routes = list(table.index.routes())
+        for route in routes:
             self._note(route)
         self._served_patterns = {
             name: [pattern for pattern in served if _is_pattern(pattern)] for name, served in self._locations.items()
@@ -51,6 +53,7 @@ class _Tabulator:
         self._patterns = [name for name in self._prefixes if _is_pattern(name)]
         default = table.policy.default
         self._default = canonical_registry(default) if default else ""
+        self._twins = twins_of(routes, names, filter(None, (self._default, addressed)))
         self._reads_namespaces = table.policy.client_namespace is not ClientNamespace.OVERRIDE
         self._others: Scopes | None = None
 
@@ -65,7 +68,9 @@ class _Tabulator:
 
     def tabulation(self) -> Tabulation:
         hosts = {name: self._pattern_host(name) for name in self._patterns}
-        hosts |= {name: self._host(name) for name in self._known}
+        # A twin is made of the first one, which may come behind it.
+        firsts = {first: self._host(first) for first in {twin.first for twin in self._twins.values()}}
+        hosts |= {name: self._alike(name, firsts) or self._host(name) for name in self._known}
         readers = [name for name, host in hosts.items() if host.reads_paths]
         return Tabulation(self._scheme, hosts, self._paths(readers), self._reads_namespaces)
 
@@ -78,6 +83,10 @@ class _Tabulator:
         itself = self._scopes(Sample(self._scheme, name, name, name), {EVERYTHING})
         return Host(plain, {ITSELF: itself}, self._other_namespace(name))
 
+    def _alike(self, name: str, firsts: dict[str, Host]) -> Host | None:
+        twin = self._twins.get(name)
+        return twin.host(firsts[twin.first]) if twin is not None else firsts.get(name)
+
     def _host(self, name: str) -> Host:
         is_endpoint = name in self._locations
         plain = self._scopes(Sample(self._scheme, name, ""), self._plain_keys(name))
@@ -89,7 +98,13 @@ class _Tabulator:
             }
         if not self._reads_namespaces:
             return Host(plain, {}, plain, reads_paths, patterns)
-        by_namespace = {spoken: self._by_namespace(name, spoken) for spoken in self._spoken_at(name)}
+        by_namespace: dict[str, Scopes] = {}
+        for spoken in self._spoken_at(name):
+            twin = self._twins.get(spoken)
+            if twin is not None and twin.first in by_namespace:
+                by_namespace[spoken] = twin.scopes(by_namespace[twin.first])
+            else:
+                by_namespace[spoken] = self._by_namespace(name, spoken)
         return Host(plain, by_namespace, self._other_namespace(name), reads_paths, patterns)
 
     # -- where the decision can change --------------------------------------------------------------------------------
@@ -147,6 +162,12 @@ class _Tabulator:
     def _scopes(self, sample: Sample, keys: Iterable[Key]) -> Scopes:
         scopes = Scopes(self._ask.root(sample))
         for key in sorted(keys):
+            twin = self._twins.get(key.scope)
+            if twin is not None and twin.first in scopes.below:
+                scopes.exactly[key.scope] = twin.ways(scopes.exactly[twin.first])
+                scopes.below[key.scope] = twin.ways(scopes.below[twin.first])
+                scopes.exactly[f"{key.scope}/"] = twin.ways(scopes.exactly[f"{twin.first}/"])
+                continue
             if key.scope and ":" not in key.scope:
                 scopes.exactly[str(key)] = self._ask.exactly(sample, key)
             if not key.reference:
@@ -173,6 +194,11 @@ class _Tabulator:
 
     def _add_paths(self, paths: Paths, sample: Sample, registry: str) -> None:
         for key in sorted(self._path_keys(registry)):
+            twin = self._twins.get(key.scope)
+            if twin is not None and twin.first in paths.below:
+                first = paths.below[twin.first]
+                paths.below[key.scope] = twin.ways(first) if first is not None else None
+                continue
             is_told = self._ask.is_told_by_path(sample, key)
             if "/" in key.scope:
                 paths.exactly[str(key)] = self._ask.exactly(sample, key) if is_told else None
