@@ -113,6 +113,9 @@ def _mentions(route: Route) -> Iterator[str]:
     yield from route.prefix.path.split("/")
     for hop in route.proxies:
         yield hop.registry
+        if hop.host != hop.registry:
+            # Another registry at another port, but the same host.
+            yield hop.host
         yield from hop.path.split("/")
         if hop.namespace is not None and hop.namespace != own:
             yield canonical_registry(hop.namespace)

@@ -56,6 +56,7 @@ ALIKE = {"b.test": "a.test", "c.test": "a.test"}
         # Where the name is not only its own.
         (three("{}:5000 {}"), {}),
         (three("p.test/{} {}"), {}),
+        (three("a.test:5000 {}"), {"c.test": "b.test"}),
         (three("p.test {}") + registry("x.test", "a.test x.test"), {"c.test": "b.test"}),
         (three("p.test {}") + registry("x.test", "p.test a.test"), {"c.test": "b.test"}),
         (three("p.test {}") + registry("x.test", "p.test/b.test x.test"), {"c.test": "a.test"}),
@@ -112,9 +113,8 @@ def with_twins(document: dict[str, Any]) -> dict[str, Any]:
             tables = [table, *table.get("mirror", ())]
             renamed = [{key: twin if value == own else value for key, value in each.items()} for each in tables]
             more.append(renamed[0] | ({"mirror": renamed[1:]} if renamed[1:] else {}))
-    taken: set[str] = set()
     tables = [*more[::2], *document["registry"], *more[1::2]]
-    return {"registry": [each for each in tables if not (each["prefix"] in taken or taken.add(each["prefix"]))]}
+    return {"registry": list({each["prefix"]: each for each in tables}.values())}
 
 
 @st.composite
