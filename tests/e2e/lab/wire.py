@@ -119,10 +119,10 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire(play: Play) -> Iterator[Wire]:
-    """A server at an address of its own."""
+def wire(play: Play, port: int = 0) -> Iterator[Wire]:
+    """A server at an address of its own, or at a port where there was one before."""
     server = Wire(play)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    listener = socket.create_server(("127.0.0.1", port), backlog=256)
     server.authority = f"127.0.0.1:{listener.getsockname()[1]}"
 
     def accept() -> None:
