@@ -62,8 +62,8 @@ def exchange(connection: ssl.SSLSocket, fields: Sequence[tuple[bytes, bytes]]) -
         for event in client.receive_data(data):
             if isinstance(event, ResponseReceived):
                 # Text, whatever h2's types say: header_encoding is set.
-                fields: dict[Any, Any] = dict(event.headers)
-                status = int(fields[":status"])
+                answered: dict[Any, Any] = dict(event.headers)
+                status = int(answered[":status"])
             elif isinstance(event, DataReceived):
                 body += event.data
             elif isinstance(event, StreamReset | ConnectionTerminated):
