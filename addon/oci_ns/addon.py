@@ -16,7 +16,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import connection_ends, flow_recording, http1_answers, http_stream, options, views
+from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http_stream, options, views
 from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
@@ -106,6 +106,7 @@ class NsInject:
         http_stream.install()
         http1_answers.install()
         connection_ends.install()
+        connection_log.install()
         flow_recording.install()
         defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
         unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}

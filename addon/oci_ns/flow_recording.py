@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from io import RawIOBase
+from typing import Any
 from weakref import WeakSet
 
 from mitmproxy.addons.save import Save
@@ -52,8 +53,10 @@ def save_flow(save: Save, flow: Flow) -> None:
         return
     try:
         save.maybe_rotate_to_new_file()
-        if not isinstance(save.stream.fo, WholeWrites):
-            save.stream.fo = WholeWrites(save.stream.fo.detach())
+        # mitmproxy's versions disagree about its type; it is what open() gives, or what stands in its place.
+        stream: Any = save.stream
+        if not isinstance(stream.fo, WholeWrites):
+            stream.fo = WholeWrites(stream.fo.detach())
         save.stream.add(flow)
     except OSError as error:
         if save not in _told:

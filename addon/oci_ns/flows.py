@@ -15,7 +15,8 @@ from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 from oci_ns import record
 from oci_ns.decision import Action, Decision, Source, url_of
 from oci_ns.distribution import Operation, namespaces_in
-from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting
+from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting, response_of
+from oci_ns.fetch import Answer
 from oci_ns.spec_error import SpecError
 from oci_ns.way_back import WayBack
 
@@ -152,3 +153,9 @@ def _listener(flow: http.HTTPFlow) -> str:
         return f"{scheme}://{flow.request.host_header}"
     name = client.sni or host
     return url_of(scheme, name, port, "")
+
+
+def answer_with(flow: http.HTTPFlow, sent: Decision, origin: Origin, fetched: Answer) -> None:
+    """Answer with what the endpoint of `sent` has answered to the addon."""
+    flow.response = response_of(fetched, origin.method)
+    for_the_client(flow, flow.response, sent, origin)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
 from mitmproxy import http
@@ -20,19 +19,19 @@ from oci_ns.blob_redirect import redirect_target
 from oci_ns.decided import Decided, Decisions
 from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
-from oci_ns.exchanges import Origin, answer_of, origin_of, redirect, response_of
-from oci_ns.fetch import Answer, FetchError, NotAuthorizedError, UnsendableError
-from oci_ns.flows import apply, drop_login_of_listener, end, error_answer, for_the_client, is_decided
+from oci_ns.exchanges import Origin, origin_of, redirect
+from oci_ns.fetch import NotAuthorizedError, UnsendableError
+from oci_ns.flows import answer_with, apply, drop_login_of_listener, end, for_the_client, is_decided
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
-from oci_ns.no_answer import is_stale, reason_of
 from oci_ns.options import Blobs
 from oci_ns.patience import Patience
 from oci_ns.printable import printable
 from oci_ns.pull_access import PullAccess
 from oci_ns.record import Record
 from oci_ns.routes import RouteTable
-from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over, rejection_of
+from oci_ns.second_tries import SecondTries, log_rejections
+from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over
 from oci_ns.spec_error import SpecError
 from oci_ns.token_scope import with_scopes_moved
 from oci_ns.under_way import Carried, Known, UnderWay
@@ -57,6 +56,7 @@ class Forwarding:
         """Whether an endpoint is trusted, or shown a certificate, as only mitmproxy does it here."""
         self._decisions = Decisions(RouteTable())
         self._under_way = UnderWay()
+        self._second_tries = SecondTries(selection, self._under_way)
 
     def record(self, flow: http.HTTPFlow) -> Record | None:
         """What is known of the flow's request; None where it was not decided about."""
@@ -155,7 +155,7 @@ class Forwarding:
         if flow.response is not None:
             return
         if selected is not None and selected.answer is not None:
-            _answer(flow, sent, origin, selected.answer)
+            answer_with(flow, sent, origin, selected.answer)
             return
         if self.blobs is Blobs.REDIRECT:
             only_here = access is not None or self.trusts_alone(sent)
@@ -169,7 +169,7 @@ class Forwarding:
         self, flow: http.HTTPFlow, origin: Origin, decided: Decided, sent: Decision, rejections: tuple[Rejection, ...]
     ) -> Known:
         """Make the request the one that is sent, or answer it, and note that."""
-        _log_rejections(decided.decision, rejections)
+        log_rejections(decided.decision, rejections)
         apply(flow, sent, origin)
         noted = decided.noted(sent, lambda: flow.request.url)
         level = logging.WARNING if sent.error is not None and sent.error.status >= 500 else logging.INFO
@@ -227,68 +227,12 @@ class Forwarding:
             return None
         operation = carried.decision.operation
         if response.status_code == 401 and carried.access is not None:
-            return self._ask_again(flow, carried, carried.access, response)
+            return self._second_tries.with_better_login(flow, carried, carried.access, response)
         if operation is Operation.BLOB or not carried.decision.alternatives:
             return None
-        return self._ask_others(flow, carried, response) if is_passed_over(operation, response.status_code) else None
-
-    async def _ask_again(
-        self, flow: http.HTTPFlow, carried: Carried, access: PullAccess, response: http.Response
-    ) -> None:
-        """The Authorization was refused; with a better one, a manifest is fetched here, a blob by the client anew."""
-        origin = carried.origin
-        challenges = response.headers.get_all("WWW-Authenticate")
-        try:
-            better = await self.credentials.renewed(access, challenges, carried.authorization)
-            if better is None:
-                for_the_client(flow, response, carried.sent, carried.origin)
-                return
-            if carried.decision.operation is Operation.BLOB:
-                flow.response = redirect(origin.target)
-            else:
-                answer = await self.credentials.fetch(carried.sent, origin.outgoing(carried.sent))
-                _answer(flow, carried.sent, origin, answer)
-        except FetchError as error:
-            for_the_client(flow, response, carried.sent, carried.origin)
-            logger.warning("%s: %s", printable(str(carried.decision.subject)), printable(str(error)))
-
-    async def _ask_others(self, flow: http.HTTPFlow, carried: Carried, response: http.Response) -> None:
-        failed = rejection_of(carried.chosen, answer_of(response))
-        await self._answer_otherwise(
-            flow, carried, failed, self.selection.after(carried.decision, failed, carried.origin.outgoing)
-        )
-
-    async def _answer_otherwise(
-        self,
-        flow: http.HTTPFlow,
-        carried: Carried,
-        failed: Rejection,
-        selecting: Awaitable[Selected],
-        *,
-        status: int | None = None,
-    ) -> None:
-        """Have another endpoint serve the request; where none does, tell the client why, with this status."""
-        origin = carried.origin
-        try:
-            selected = await selecting
-        except UnsendableError:
-            # It was sent by another way than the addon's own; that endpoint's answer stands.
-            return
-        except NoEndpointError as error:
-            told = error.spec_error if status is None else replace(error.spec_error, status=status)
-            self._turned_out(flow, "", error.rejections, told)
-            flow.response = error_answer(carried.decision, told, origin.method)
-            logger.warning("%s", printable(told.message))
-            return
-        served_after_all = selected.decision.endpoint == failed.decision.endpoint
-        rejections = selected.rejections if served_after_all else (failed, *selected.rejections)
-        _log_rejections(carried.decision, rejections)
-        self._turned_out(flow, selected.sent.place, rejections, None)
-        if selected.answer is not None:
-            _answer(flow, selected.sent, origin, selected.answer)
-        else:
-            # The bytes of a blob are not for here: the client gets them when it asks again.
-            flow.response = redirect(origin.target)
+        if not is_passed_over(operation, response.status_code):
+            return None
+        return self._second_tries.of_others(flow, carried, response)
 
     async def unanswered(self, flow: http.HTTPFlow) -> None:
         """No answer came, and the client does not know it yet: the next endpoints are asked."""
@@ -297,34 +241,8 @@ class Forwarding:
             return
         self.patience.end(flow)
         _hide(flow, carried)
-        took = time.time() - flow.request.timestamp_start
-        failed = Rejection(carried.chosen, reason_of(error.msg))
         status = 504 if self.patience.has_given_up(flow) else None
-        selecting = self._select_after(carried, failed, took, stale=is_stale(flow))
-        await self._answer_otherwise(flow, carried, failed, selecting, status=status)
-
-    async def _select_after(self, carried: Carried, failed: Rejection, took: float, *, stale: bool) -> Selected:
-        decision, outgoing = carried.decision, carried.origin.outgoing
-        whole = decision.operation is not Operation.BLOB
-        if not decision.pull or carried.origin.has_body:
-            raise NoEndpointError(decision, [failed])
-        if stale:
-            try:
-                return await self.selection.again(decision, carried.chosen, outgoing, whole=whole)
-            except NoEndpointError as error:
-                (failed,) = error.rejections
-        return await self.selection.after(decision, failed, outgoing, whole=whole, took=took)
-
-    def _turned_out(
-        self, flow: http.HTTPFlow, endpoint: str, passed_over: Iterable[Rejection], error: SpecError | None
-    ) -> None:
-        """Note that another endpoint served the request after all, or, with `error`, that none did."""
-        known = self._under_way.get(flow)
-        if known is None:
-            return
-        over, failure = tuple(map(str, passed_over)), "" if error is None else str(error)
-        known.record = replace(known.record, endpoint=endpoint, passed_over=over, error=failure)
-        records.write(known.record, flow.metadata)
+        await self._second_tries.unanswered(flow, carried, error.msg, status)
 
     def failed(self, flow: http.HTTPFlow) -> None:
         """An endpoint that did not answer is looked at before the next request goes there."""
@@ -340,13 +258,3 @@ def _hide(flow: http.HTTPFlow, carried: Carried) -> None:
     """Nobody who saves, prints or shows the flow finds the addon's own Authorization in it."""
     if carried.authorization is not None:
         flow.request.headers.pop("Authorization", None)
-
-
-def _answer(flow: http.HTTPFlow, sent: Decision, origin: Origin, answer: Answer) -> None:
-    flow.response = response_of(answer, origin.method)
-    for_the_client(flow, flow.response, sent, origin)
-
-
-def _log_rejections(decision: Decision, rejections: Iterable[Rejection]) -> None:
-    for rejection in rejections:
-        logger.warning("%s: passed over %s", printable(str(decision.subject)), printable(str(rejection)))

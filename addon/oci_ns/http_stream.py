@@ -17,6 +17,8 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import _events, _hooks
 
+from oci_ns.no_answer import CLIENT_GONE
+
 _streams: WeakKeyDictionary[http.HTTPFlow, ReferenceType[Stream]] = WeakKeyDictionary()
 
 
@@ -103,7 +105,10 @@ class Stream(layers.HttpStream):
             if self._is_answered:
                 return
             event.message = self.given_up or event.message
-            if self.is_unheard:
+            if not self.context.client.connected:
+                # What had to wait for the endpoint ends with the client, and looks as if the endpoint had ended it.
+                event.message = CLIENT_GONE
+            elif self.is_unheard:
                 self.flow.response = None
                 self.response_body_buf.clear()
                 self.flow.error = Error(event.message)

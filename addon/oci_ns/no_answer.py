@@ -7,6 +7,8 @@ import re
 
 from mitmproxy import http
 
+CLIENT_GONE = "Client disconnected."
+"""Where it was not the endpoint that ended the connection."""
 _CLOSED = "server closed connection"
 _HALF_A_HEAD = "unexpected server response: "
 _NO_HTTP = ("Cannot parse HTTP response: ", "HTTP/1 protocol error: ")

@@ -22,7 +22,7 @@ from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind, marker_for
 from oci_ns.log_line import is_heard
 from oci_ns.meter import Meter
-from oci_ns.no_answer import reason_of
+from oci_ns.no_answer import CLIENT_GONE, reason_of
 from oci_ns.observed import answered, transfer_of
 from oci_ns.printable import printable
 from oci_ns.pull import Pull
@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 _BLOB = Operation.BLOB.value
 _TICK_SECONDS = 0.5
 _NOTED_MAX = 10_000
-_CLIENT_GONE = "Client disconnected."
-"""mitmproxy's own words where it was not the endpoint that ended the connection."""
 _HALF_A_BODY = "peer closed connection without sending complete message body"
 """h11's words for a connection that ends in the middle of a body, be it a request's or an answer's."""
 
@@ -208,7 +206,7 @@ class Observer:
 
 
 def _broken_off(flow: http.HTTPFlow, record: Record, message: str, received: int) -> Finding:
-    if message == _CLIENT_GONE or (flow.request.timestamp_end is None and _HALF_A_BODY in message):
+    if message == CLIENT_GONE or (flow.request.timestamp_end is None and _HALF_A_BODY in message):
         return Finding(Kind.ABORTED, "the client went away" + (f" after {received} bytes" if received else ""))
     if flow.response is None:
         return Finding(Kind.FAILED, f"{record.endpoint}: {reason_of(message)}")

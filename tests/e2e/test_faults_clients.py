@@ -22,6 +22,7 @@ from lab.wire import BLOB, DIGEST, HALF, MANIFEST, NAMESPACE, Play, Talk, Wire, 
 
 UPLOAD = "/v2/team/app/blobs/uploads/1"
 TIMES = 25
+FEW_TIMES = 3
 CONNECTIONS = 1000
 REFUSED = {417: ["127.0.0.1: 417"]}
 SILENT = {"ns_upstream_timeout": "60"}
@@ -211,6 +212,20 @@ def test_an_endpoint_learns_that_the_client_is_gone_in_the_middle_of_a_blob(worl
 
     assert_nothing_is_kept(world.runner.pid, leave)
     world.goes_on()
+
+
+def test_a_client_that_leaves_before_the_endpoint_is_connected_says_nothing_of_the_endpoint(world: World) -> None:
+    target = f"http://quay.test/v2/team/app/blobs/{DIGEST}"
+    world.goes_on()
+    for _ in range(FEW_TIMES):
+        mark = len(world.runner.log())
+        with world.server.takes_no_connections(), world.connect() as client:
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: quay.test\r\n\r\n".encode())
+            wait_until(lambda: " -> http" in world.runner.log()[mark:], "the request is on its way")
+        served = ask(world.runner.port, target)
+        assert (served.status, served.body) == (200, BLOB)
+        wait_until(lambda: "server connect" in world.runner.log()[mark:], "the endpoint is connected")
+        assert not re.search(r"no endpoint|truncated|failed: ", world.runner.log()[mark:])
 
 
 def test_a_connection_that_the_endpoint_closes_when_it_is_used_again_is_no_fault(world: World) -> None:

@@ -239,7 +239,8 @@ def test_a_key_that_others_can_read_is_a_warning(
         pass
     (confdir / KEYS[0]).chmod(0o644)
     with program(tmp_path, conf=conf, confdir=confdir) as proxy:
-        assert f"{confdir / KEYS[0]}: other users of this machine can read the key" in proxy.log()
+        told = f"{confdir / KEYS[0]}: other users of this machine can read the key"
+        wait_until(lambda: told in proxy.log(), "the key is told of")
 
 
 def test_what_workers_share_is_their_owners_alone(network: PrivateNetwork, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,10 @@ from lab.clients import ClientError, Curl, Surroundings
 from lab.faulty import Leaving, leaving
 from lab.fixtures import CurlFactory, Images
 from lab.mitmdump import Mitmdump
-from lab.process import free_port
+from lab.process import free_port, wait_until
 from lab.registries import Pushed, Registry
 from lab.serve import Serve
+from lab.wire import Talk, healthy, wire
 
 REGISTRY = "docker.io"
 HALF = 150
@@ -150,3 +152,30 @@ def test_a_blob_that_has_begun_ends_early_for_the_client(
         with pytest.raises(ClientError, match="status 18|status 92"):
             curl(url)
     assert leave.left == 1
+
+
+def test_an_endpoint_that_comes_back_serves_clients_that_have_stayed(tmp_path: Path) -> None:
+    def once(talk: Talk) -> None:
+        healthy(talk)
+        talk.keep = False
+
+    def status() -> int:
+        client.request("GET", f"http://{REGISTRY}/v2/team/app/manifests/v1")
+        response = client.getresponse()
+        response.read()
+        return response.status
+
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as first:
+        endpoint = first.enter_context(wire(once))
+        proxy = stack.enter_context(Mitmdump(tmp_path / "proxy", conf=configuration(tmp_path, endpoint.authority)))
+        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
+        stack.callback(client.close)
+        assert status() == 200
+        connection = client.sock
+        first.close()
+        assert status() == 502
+        stack.enter_context(wire(once, int(endpoint.authority.rpartition(":")[2])))
+        wait_until(lambda: status() == 200, "the endpoint serves again")
+        # That one was asked for by ns-inject, which has seen that the endpoint is back; the next go there at once.
+        assert [status(), status()] == [200, 200]
+        assert client.sock is connection

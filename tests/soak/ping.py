@@ -59,7 +59,9 @@ def _ask(connection: http.client.HTTPConnection) -> tuple[int, bool, str]:
         connection.close()
         return 0, False, f"{type(error).__name__}: {error}"
     detail = "" if response.status == 200 else f"{response.status} {response.reason}: {body[:200]!r}"
-    return response.status, is_refusal(response.status, response.reason), detail
+    # A ping that no endpoint answers is greeted, with the error in its body.
+    refused = is_refusal(response.status, response.reason) or b'"errors"' in body
+    return response.status, refused, detail
 
 
 def main(port: int, file: Path) -> None:

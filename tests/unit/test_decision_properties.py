@@ -181,9 +181,16 @@ def test_a_request_leaves_with_every_byte_that_is_neither_ns_nor_the_beginning_o
 # -- once more -------------------------------------------------------------------------------------------------------
 
 
-def stands_for(location: list[tuple[Entry, Place]], namespace: str | None) -> bool:
-    """Whether every endpoint at a location sends that namespace."""
-    return all(entry.namespace_at(place) in (namespace, "*") for entry, place in location)
+def stands_for(entries: list[Entry], location: list[tuple[Entry, Place]], namespace: str) -> bool:
+    """Whether every endpoint at a location sends that namespace, and one of them serves the registry of that name."""
+    source = plain_rules.registry_written(namespace)
+    said = {entry.namespace_at(place) for entry, place in location}
+    wild = [entry for entry, _ in location if entry.any_host]
+    return said <= {namespace, "*"} and (
+        namespace in said
+        or any(entry.registry == source for entry, _ in location)
+        or any(plain_rules.stands_for(entries, entry, source) for entry in wild)
+    )
 
 
 @settings(max_examples=150)
@@ -193,8 +200,8 @@ def test_what_was_sent_below_a_location_that_stands_for_one_namespace_is_sent_un
 
     A repository that already lies under an endpoint's location is not moved again. That holds where the location has a
     path, or where no entry claims the namespace as a source registry, with endpoints in an order of its own; where all
-    endpoints at this location send this namespace; and where the client's `ns` counts (not under `override`, unless a
-    location had resolved the request). It holds for alternatives, too.
+    endpoints at this location send this namespace, and one serves that registry; and where the client's `ns` counts
+    (not under `override`, unless a location had resolved the request). It holds for alternatives, too.
     """
     table, entries = table_of(case.text, case.options), plain_rules.read(case.text)
     for asking, first in decided(case):
@@ -204,7 +211,7 @@ def test_what_was_sent_below_a_location_that_stands_for_one_namespace_is_sent_un
                 continue
             overridden = case.options.client_namespace == "override" and each.source is not Source.LOCATION
             locations = plain_rules.around(entries, sent)
-            if overridden or not locations or not stands_for(locations[0], each.namespace):
+            if overridden or not locations or not stands_for(entries, locations[0], each.namespace):
                 continue
             source = plain_rules.registry_written(each.namespace)
             if not locations[0][0][1].path and plain_rules.claimed(entries, source, sent.name) is not None:

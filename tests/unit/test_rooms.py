@@ -43,7 +43,7 @@ SERVING = {"cli_serve", "draining", "event_loop", "gathered_metrics", "gathered_
     "worker_process",
 }
 KNOW_MITMPROXY |= {"draining", "gone_clients", "hook_table", "legacy_events", "line_log", "quick", "runner"}
-KNOW_MITMPROXY |= {"unchecked", "worker"}
+KNOW_MITMPROXY |= {"second_tries", "unchecked", "worker"}
 KNOW_CLICK = {
     "cli",
     "cli_check",

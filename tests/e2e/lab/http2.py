@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -60,7 +61,9 @@ def exchange(connection: ssl.SSLSocket, fields: Sequence[tuple[bytes, bytes]]) -
             return status, body
         for event in client.receive_data(data):
             if isinstance(event, ResponseReceived):
-                status = int(dict(event.headers)[":status"])
+                # Text, whatever h2's types say: header_encoding is set.
+                answered: dict[Any, Any] = dict(event.headers)
+                status = int(answered[":status"])
             elif isinstance(event, DataReceived):
                 body += event.data
             elif isinstance(event, StreamReset | ConnectionTerminated):

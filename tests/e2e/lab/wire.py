@@ -34,6 +34,9 @@ _LAYER = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": DIGES
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": _CONFIG, "layers": [_LAYER]}).encode()
 
 _SECONDS_MAX = 60
+_FULL_AFTER = 0.2
+"""Seconds for connecting on one machine, after which it is the queue that is full."""
+_QUEUED_MAX = 4
 _NOW = struct.pack("ii", 1, 0)
 
 
@@ -87,6 +90,22 @@ class Wire:
     open: int = 0
     released: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    door: threading.Lock = field(default_factory=threading.Lock)
+    """Who holds it keeps connections from being accepted; one more is, whose accept has begun."""
+
+    @contextlib.contextmanager
+    def takes_no_connections(self) -> Iterator[None]:
+        """For as long, connecting neither succeeds nor fails: the queue of connections that nobody accepts is full."""
+        host, port = self.authority.split(":")
+        with contextlib.ExitStack() as waiting:
+            with self.door:
+                try:
+                    while True:
+                        waiting.enter_context(socket.create_connection((host, int(port)), timeout=_FULL_AFTER))
+                except TimeoutError:
+                    yield
+        # The queue is empty when one that is new is through.
+        socket.create_connection((host, int(port)), timeout=_SECONDS_MAX).close()
 
     def _count(self, change: int) -> None:
         with self.lock:
@@ -119,15 +138,17 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire(play: Play) -> Iterator[Wire]:
-    """A server at an address of its own."""
+def wire(play: Play, port: int = 0) -> Iterator[Wire]:
+    """A server at an address of its own, or at a port where there was one before."""
     server = Wire(play)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    listener = socket.create_server(("127.0.0.1", port), backlog=_QUEUED_MAX)
     server.authority = f"127.0.0.1:{listener.getsockname()[1]}"
 
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
+                with server.door:
+                    pass
                 connection, _ = listener.accept()
                 threading.Thread(target=server.serve, args=[connection], daemon=True).start()
 
