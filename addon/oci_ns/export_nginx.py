@@ -58,7 +58,7 @@ class _Export:
         attempts = any(place.mode.startswith("attempt") for place in hops.places)
         for hop in range(1, max(place.hop for place in hops.places) + 1):
             yield from hop_maps(hop, strips=hops.strips, has_references=hops.has_references, attempts=attempts)
-            yield from answer_maps(hop)
+            yield from answer_maps(hop, cuts=bool(hops.strips - {0}))
 
     def _addressed(self) -> Iterator[Map]:
         """The host that a request addresses: its Host, or the destination."""

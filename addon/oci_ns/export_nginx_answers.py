@@ -12,12 +12,16 @@ from oci_ns.export_nginx_request import NAMESPACE_CUTS, OTHERS
 from oci_ns.export_nginx_text import Map, expressions, words
 
 
-def answer_maps(hop: int) -> Iterator[Map]:
-    """The maps for the answer of one hop, to `$oci_location_HOP` and `$oci_link_HOP`."""
+def answer_maps(hop: int, *, cuts: bool) -> Iterator[Map]:
+    """The maps for the answer of one hop, to `$oci_location_HOP` and `$oci_link_HOP`.
+
+    `cuts` is whether anything is cut off repositories on the way there.
+    """
+    cut = f"$oci_cut_{hop}" if cuts else ""
     same = expressions((rf"(?i)^(?<oci_at_{hop}>\S+) \k{{oci_at_{hop}}}$", "-"))
     about = "Whether the endpoint is another host than the client addressed."
     yield Map(f"$oci_authority_{hop} $oci_addressed", f"oci_rerouted_{hop}", default="+", expressions=same, about=about)
-    yield from _reference_maps(hop, "location", "$upstream_http_location")
+    yield from _reference_maps(hop, "location", "$upstream_http_location", cut)
     told, same = (
         f"$oci_location_back_{hop}",
         expressions((rf"3[0-9][0-9] (?<oci_to_{hop}>\S+) \k{{oci_to_{hop}}}$", "$upstream_http_location")),
@@ -28,12 +32,12 @@ def answer_maps(hop: int) -> Iterator[Map]:
     target, rest = f"oci_link_target_{hop}", f"oci_link_rest_{hop}"
     split = expressions((rf"^<(?<{target}_>[^<>]*)>(?<{rest}>[^<]*)$", f"${target}_"))
     yield Map("$upstream_http_link", target, expressions=split)
-    yield from _reference_maps(hop, "link", f"${target}")
+    yield from _reference_maps(hop, "link", f"${target}", cut)
     mapped = f"<$oci_link_back_{hop}>${rest}"
     yield Map(f"${target}", f"oci_link_{hop}", words(("", "$upstream_http_link")), default=mapped)
 
 
-def _reference_maps(hop: int, field: str, told: str) -> Iterator[Map]:
+def _reference_maps(hop: int, field: str, told: str, cut: str) -> Iterator[Map]:
     name = f"oci_{field}"
     there, at, query = f"{name}_there_{hop}", f"{name}_at_{hop}", f"{name}_query_{hop}"
     endpoint = rf"(?<{at}>\S+) (?i:(?:https?:)?//\k{{{at}}}(?::(?:80|443))?)"
@@ -55,8 +59,8 @@ def _reference_maps(hop: int, field: str, told: str) -> Iterator[Map]:
         f"{name}_path_{hop}",
         expressions=expressions(
             (rf"^[+-] \S+ (?<{rest}>/v2/?|/v2/_catalog){tail}", f"${rest}"),
-            (rf"^[+-] - /v2/(?<{rest}>[^?]+){tail}", f"/v2/$oci_cut_{hop}${rest}"),
-            (rf"^[+-] (?<{put}>\S+) /v2/\k{{{put}}}/(?<{rest}>[^?]*){tail}", f"/v2/$oci_cut_{hop}${rest}"),
+            (rf"^[+-] - /v2/(?<{rest}>[^?]+){tail}", f"/v2/{cut}${rest}"),
+            (rf"^[+-] (?<{put}>\S+) /v2/\k{{{put}}}/(?<{rest}>[^?]*){tail}", f"/v2/{cut}${rest}"),
             (rf"^\+ \S+ (?<{rest}>/.*)$", f"!{whole}"),
             (rf"^- \S+ (?<{rest}>/v2/.*)$", f"!{told}"),
             (rf"^- \S+ (?<{rest}>/.*)$", f"!${rest}"),
@@ -82,7 +86,7 @@ def _reference_maps(hop: int, field: str, told: str) -> Iterator[Map]:
         expressions=expressions(
             (same, f"${query}"),
             ("^(?:set|first)  ", f"${bare}"),
-            ("^(?:set|first) ", f"${before}ns=$oci_spoken"),
+            ("^(?:set|first) ", f"${{{before}}}ns=$oci_spoken"),
         ),
         about="Its ns is the client's own, or none.",
     )

@@ -24,7 +24,7 @@ _KINDS = {
     Kind.BLOB: "blob",
     Kind.REST: "rest",
 }
-_is_carried_key = re.compile(r"[^A-Z:@!\s]*(?::[0-9]+/[^A-Z:@!\s]*)?(?:[:@][A-Za-z0-9._:=+-]+)?").fullmatch
+_is_carried_key = re.compile(r"[^A-Z!\s]*(?:[:@][A-Za-z0-9._:=+-]+)?").fullmatch
 EVERYTHING = "$oci_everything"
 
 
