@@ -196,7 +196,7 @@ class _Export:
         bad = self._hops.refused(400, "UNSUPPORTED", "nginx cannot read this request").partition(" ")[2]
         failed = self._hops.refused(502, "UNAVAILABLE", "no endpoint serves this").partition(" ")[2]
         yield "error_page 400 414 494 495 496 497 /.ns-inject-cannot-read-this;"
-        yield f"location = /.ns-inject-cannot-read-this {{ internal; return 400 {quoted(bad)}; }}"
+        yield f"location = /.ns-inject-cannot-read-this {{ return 400 {quoted(bad)}; }}"
         yield f"location @oci-unavailable {{ return 502 {quoted(failed)}; }}"
         yield "location / {"
         statuses = sorted({*self._hops.statuses, *((200,) if 403 in self._hops.statuses else ())})

@@ -29,7 +29,7 @@ def answer_maps(hop: int, *, cuts: bool) -> Iterator[Map]:
     # A redirect from http to https at the endpoint, say, would lead the client to where it has just been.
     yield Map(f"$upstream_status $request_uri {told}", f"oci_location_told_{hop}", default=told, expressions=same)
     yield Map("$upstream_http_location", f"oci_location_{hop}", words(("", "")), default=f"$oci_location_told_{hop}")
-    target, rest = f"oci_link_target_{hop}", f"oci_link_rest_{hop}"
+    target, rest = f"oci_link_target_{hop}", f"oci_link_tail_{hop}"
     split = expressions((rf"^<(?<{target}_>[^<>]*)>(?<{rest}>[^<]*)$", f"${target}_"))
     yield Map("$upstream_http_link", target, expressions=split)
     yield from _reference_maps(hop, "link", f"${target}", cut)

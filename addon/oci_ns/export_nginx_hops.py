@@ -7,6 +7,7 @@ Knows what stands in such a line (`Hop`), and which `upstream` is behind it; the
 from __future__ import annotations
 
 import enum
+import functools
 import json
 import re
 from collections import Counter
@@ -30,6 +31,7 @@ NEVER = "%"
 """No client's `ns` that is read is that."""
 
 
+_is_word = re.compile(r"[!-~]*").fullmatch
 _UPSTREAM = re.compile(r"://(oci_[^ /]+)")
 
 
@@ -135,7 +137,7 @@ class Hops:
     has_references: bool = False
     places: set[Place] = field(default_factory=lambda: {Place(1, "verified-kept", "")})
     statuses: set[int] = field(default_factory=set)
-    _known: dict[tuple[int, Asker, bool], tuple[Way, str]] = field(default_factory=dict)
+    _known: dict[tuple[int, str, bool], tuple[Way, str]] = field(default_factory=dict)
 
     def note(self, rule: str, why: str, entry: str = "") -> None:
         """Something that nginx cannot do."""
@@ -143,7 +145,7 @@ class Hops:
 
     def way(self, way: Way, asker: Asker, *, pulls: bool, greets: bool = False) -> str:
         """A way in words. `pulls` tells whether it is for pulls; `greets` whether a ping is answered all the same."""
-        key = (id(way), asker, pulls)
+        key = (id(way), asker.value, pulls)
         known = self._known.get(key)
         if known is None or greets:
             known = self._known[key] = (way, self._way(way, asker, pulls, greets))
@@ -239,13 +241,11 @@ class Hops:
         escaped, plain = NOTHING, NEVER
         if step.edit is NamespaceEdit.SET:
             if isinstance(step.namespace, str):
-                escaped, plain = literal(escape_namespace(step.namespace)), literal(_as_sent(step.namespace))
+                escaped, plain = _in_query(step.namespace)
             else:
                 self.askers.add(asker)
                 escaped, plain = f"${asker.value}_escaped", f"${asker.value}_source"
-        if any(
-            not each.isascii() or not each.isprintable() or " " in each for each in (step.put, step.reference, host)
-        ):
+        if not _is_word(step.put) or not _is_word(step.reference):
             raise ValueError(f"{step.put!r} cannot stand in a URL")
         if step.strip or step.put:
             self.strips.add(step.strip)
@@ -256,6 +256,12 @@ class Hops:
 
 class _UnknownError(Exception):
     """An address that nginx cannot find."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _in_query(namespace: str) -> tuple[str, str]:
+    """The namespace as it is put in a query, and as a client may have sent it without escapes."""
+    return literal(escape_namespace(namespace)), literal(_as_sent(namespace))
 
 
 def _as_sent(namespace: str) -> str:

@@ -51,6 +51,7 @@ class _Rows:
     paths_below: dict[int, list[Row]] = field(default_factory=dict)
     paths_patterns: list[Row] = field(default_factory=list)
     ways: list[Row] = field(default_factory=list)
+    kinds: list[Row] = field(default_factory=list)
 
 
 class Tables:
@@ -61,9 +62,9 @@ class Tables:
         self._hops = hops
         self._rows = _Rows()
         self._ways: dict[tuple[str, ...], str] = {}
-        self._of_ways: dict[tuple[int, Asker, bool], tuple[Ways, str]] = {}
+        self._of_ways: dict[tuple[int, str, bool], tuple[Ways, str]] = {}
         self._scopes: dict[tuple[str, ...], str] = {}
-        self._shared: dict[tuple[int, Asker], tuple[Scopes, str]] = {}
+        self._shared: dict[tuple[int, str], tuple[Scopes, str]] = {}
         self.ids: dict[str, str] = {}
         self.own_unverified: set[str] = set()
         self.has_patterns = False
@@ -87,7 +88,7 @@ class Tables:
             self.has_patterns |= is_pattern(name)
         greets = not host.reads_paths
         self._add_scopes(number, self._rendered(host.plain, Asker.HOST, greets=greets))
-        if any(step.to is None and step.insecure for step in _steps(host)):
+        if next((step.insecure for step in _steps(host) if step.to is None), False):
             self.own_unverified.add(name)
         if host.reads_paths:
             rows.readers.append(Row(number, "1", name))
@@ -110,7 +111,7 @@ class Tables:
         rows.other.append(Row(number, self._number(host.other_namespace, Asker.NAMESPACE), name))
 
     def _number(self, scopes: Scopes, asker: Asker) -> str:
-        known = self._shared.get((id(scopes), asker))
+        known = self._shared.get((id(scopes), asker.value))
         if known is not None:
             return known[1]
         rendered = self._rendered(scopes, asker, greets=False)
@@ -119,7 +120,7 @@ class Tables:
         if number is None:
             number = self._scopes[identity] = f"s{len(self._scopes) + 1}"
             self._add_scopes(number, rendered)
-        self._shared[id(scopes), asker] = (scopes, number)
+        self._shared[id(scopes), asker.value] = (scopes, number)
         return number
 
     def _rendered(self, scopes: Scopes, asker: Asker, *, greets: bool) -> list[tuple[str, str, str]]:
@@ -148,7 +149,7 @@ class Tables:
         return False
 
     def _way_number(self, ways: Ways, asker: Asker, *, greets: bool = False) -> str:
-        known = self._of_ways.get((id(ways), asker, greets))
+        known = self._of_ways.get((id(ways), asker.value, greets))
         if known is not None:
             return known[1]
         texts = {
@@ -164,10 +165,15 @@ class Tables:
         number = self._ways.get(identity)
         if number is None:
             number = self._ways[identity] = f"w{len(self._ways) + 1}"
-            told = {_KINDS[kind]: way.entry for kind, way in ways.items()}
-            self._rows.ways += [Row(f"{number} {kind}", text, told[kind]) for kind, text in texts.items()]
-        self._of_ways[id(ways), asker, greets] = (ways, number)
+            self._add_ways(number, texts, entry_of([*ways.values()]))
+        self._of_ways[id(ways), asker.value, greets] = (ways, number)
         return number
+
+    def _add_ways(self, number: str, texts: Mapping[str, str], told: str) -> None:
+        """Most pulls go one way: only kinds that go another have a row of their own."""
+        common = next(iter(texts.values()))
+        self._rows.ways.append(Row(number, common, told))
+        self._rows.kinds += [Row(f"{number} {kind}", text, told) for kind, text in texts.items() if text != common]
 
     def _told(self, ways: Ways | None) -> str:
         return EVERYTHING if ways is None else self._way_number(ways, Asker.PATH)
@@ -243,9 +249,14 @@ class Tables:
         yield Map(
             "$oci_parsed", "oci_ways", words(("ping", "$oci_root"), ("catalog", "$oci_root")), default="$oci_referenced"
         )
-        ways = [row._replace(value=self._hops.upstreams.resolved(row.value)) for row in rows.ways]
-        yield Map("$oci_ways $oci_kind", "oci_listed", ways, default="!", about="Where each kind of request goes.")
+        ways, kinds = self._resolved(rows.ways), self._resolved(rows.kinds)
+        yield Map("$oci_ways", "oci_common", ways, default="!", about="Where requests go.")
+        about = "Where those of a kind go that go another way."
+        yield Map("$oci_ways $oci_kind", "oci_listed", kinds, default="$oci_common", about=about)
         yield from _source_maps(self._hops.askers)
+
+    def _resolved(self, rows: list[Row]) -> list[Row]:
+        return [row._replace(value=self._hops.upstreams.resolved(row.value)) for row in rows]
 
     def _namespace_maps(self) -> Iterator[Map]:
         rows = self._rows

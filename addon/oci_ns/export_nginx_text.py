@@ -49,7 +49,7 @@ class Sizes:
 
 def quoted(text: str) -> str:
     """A text as one word of the configuration. Raises ValueError where nginx cannot read it."""
-    if "\0" in text or len(text.encode(errors="surrogateescape")) > TOKEN_MAX:
+    if "\0" in text or (len(text) > TOKEN_MAX // 4 and len(text.encode(errors="surrogateescape")) > TOKEN_MAX):
         raise ValueError("nginx's configuration has no words that long, or with NUL in them")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -61,7 +61,7 @@ def literal(text: str) -> str:
 
 def comment(text: str) -> str:
     """A text as it may stand behind `#`: on one line."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 @dataclass
