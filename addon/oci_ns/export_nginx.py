@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export_nginx_answers import answer_maps
-from oci_ns.export_nginx_hops import Hops, Upstreams, authority
+from oci_ns.export_nginx_hops import NAMES_ONLY, NEEDS_RESOLVERS, Hops, Upstreams, authority, is_address
 from oci_ns.export_nginx_locations import Place, hop_maps, location
 from oci_ns.export_nginx_request import NAMESPACES_MAX, hub_names, request_maps
 from oci_ns.export_nginx_table import Tables
@@ -82,11 +82,12 @@ class _Export:
         rows = []
         for name in names:
             address = tables.address(name)
+            if scheme == "https" and is_address(str(address.host)) and name not in tables.own_unverified:
+                self._hops.note(f"https at the IP address {name}", NAMES_ONLY)
             rows.append((name, self._upstreams.resolved(self._upstreams.base(address, name in tables.own_unverified))))
         has_patterns = tables.has_pattern_hosts()
         if has_patterns and not self._settings.resolvers:
-            why = "nginx looks its name up for each request: name servers have to be given (resolvers)"
-            self._hops.note("a request to the source registry of a pattern", why)
+            self._hops.note("what is not below /v2 at a host of a pattern", NEEDS_RESOLVERS)
         looked_up = f"{scheme}://$oci_addressed_name" if self._settings.resolvers else ""
         yield Map(
             "$oci_addressed_name", "oci_own", words(*rows), default=looked_up, about="The addressed hosts themselves."

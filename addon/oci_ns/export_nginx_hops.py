@@ -27,6 +27,8 @@ from oci_ns.tabulation import Address, NamespaceEdit, Part, Refusal, Step, Way
 HOPS_MAX = 8
 """nginx follows at most ten redirections of its own in one request."""
 NOTHING = "-"
+NAMES_ONLY = "nginx compares only names with certificates: write a name, or insecure = true"
+NEEDS_RESOLVERS = "nginx looks its name up for each request: name servers have to be given (resolvers)"
 NEVER = "%"
 """No client's `ns` that is read is that."""
 
@@ -90,14 +92,14 @@ class Upstreams:
 
     def base(self, address: Address, insecure: bool, *, first: bool = False) -> str:
         """What a URL there begins with. `first` is whether a pull is sent there before any other endpoint."""
-        host = str(address.host)
+        host = str(address.host).lower()
         place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
         self.used[place] += 1
         if first:
             self.asked_first.add(place)
         if place not in self.names:
             unverified = "_unverified" if place.insecure else ""
-            name = f"oci_{place.scheme}_{host.strip('[]').replace(':', '-').lower()}_{place.port}{unverified}"
+            name = f"oci_{place.scheme}_{host.strip('[]').replace(':', '-')}_{place.port}{unverified}"
             self.names[place], self._places[name] = name, place
         return f"{place.scheme}://{self.names[place]}"
 
@@ -137,31 +139,39 @@ class Hops:
     has_references: bool = False
     places: set[Place] = field(default_factory=lambda: {Place(1, "verified-kept", "")})
     statuses: set[int] = field(default_factory=set)
-    _known: dict[tuple[int, str, bool], tuple[Way, str]] = field(default_factory=dict)
+    _known: dict[tuple[int, str, bool, bool], tuple[Way, str]] = field(default_factory=dict)
+
+    def finds(self, name: str) -> bool:
+        """Whether nginx can connect to what a key of the table's hosts stands for."""
+        return bool(self.settings.resolvers) or not name.startswith("*")
 
     def note(self, rule: str, why: str, entry: str = "") -> None:
         """Something that nginx cannot do."""
         self.problems.setdefault(NotCarried(rule, why, entry))
 
-    def way(self, way: Way, asker: Asker, *, pulls: bool, greets: bool = False) -> str:
-        """A way in words. `pulls` tells whether it is for pulls; `greets` whether a ping is answered all the same."""
-        key = (id(way), asker.value, pulls)
+    def way(self, way: Way, asker: Asker, *, pulls: bool, stays: bool = True, greets: bool = False) -> str:
+        """A way in words.
+
+        `pulls` tells whether it is for pulls, `stays` whether nginx can find the addressed host itself, and `greets`
+        whether a ping is answered all the same.
+        """
+        key = (id(way), asker.value, pulls, stays)
         known = self._known.get(key)
         if known is None or greets:
-            known = self._known[key] = (way, self._way(way, asker, pulls, greets))
+            known = self._known[key] = (way, self._way(way, asker, pulls, stays, greets))
         return known[1]
 
-    def _way(self, way: Way, asker: Asker, pulls: bool, greets: bool) -> str:
+    def _way(self, way: Way, asker: Asker, pulls: bool, stays: bool, greets: bool) -> str:
         if way.refusal is not None:
             return self.refusal(way.refusal, asker, greets=greets)
         hops: list[Hop] = []
         for number, step in enumerate(way.steps):
             try:
-                hops += self._hops(step, asker, first=pulls and number == 0)
+                hops += self._hops(step, asker, stays, first=pulls and number == 0)
             except _UnknownError as unknown:
                 entry = step.entry or way.entry
                 self.note("a request to the source registry of a pattern", str(unknown), entry)
-                if number == 0 and step.to is not None:
+                if number == 0:
                     # What was not asked first must not answer instead.
                     hops = []
                     break
@@ -209,10 +219,12 @@ class Hops:
         """What is answered where a name would have to be looked up, and no name server is known."""
         return self.refused(502, "UNAVAILABLE", "this host cannot be looked up: no name server is configured")
 
-    def _hops(self, step: Step, asker: Asker, *, first: bool) -> Iterator[Hop]:
+    def _hops(self, step: Step, asker: Asker, stays: bool, *, first: bool) -> Iterator[Hop]:
         kept = "-kept" if step.keeps_credentials else ""
         to = step.to
         if to is None:
+            if not stays:
+                raise _UnknownError(NEEDS_RESOLVERS)
             yield self._hop(
                 step, asker, f"{'unverified' if step.insecure else 'verified'}{kept}", "$oci_own", "$oci_addressed"
             )
@@ -220,8 +232,7 @@ class Hops:
         verified = not (step.insecure and to.scheme == "https")
         mode = f"{'verified' if verified else 'attempt'}{kept}"
         if verified and to.scheme == "https" and isinstance(to.host, str) and is_address(to.host):
-            why = "nginx compares names in certificates only; write a name, or insecure = true"
-            self.note("https at an IP address", why, step.entry)
+            self.note(f"https at the IP address {to.host}", NAMES_ONLY, step.entry)
         yield self._hop(step, asker, mode, *self._base(to, asker, step, first))
         if not verified:
             plain = Address("http", to.host, 80 if to.port == DEFAULT_PORTS["https"] else to.port)
@@ -231,7 +242,7 @@ class Hops:
         if isinstance(to.host, str):
             return self.upstreams.base(to, step.insecure, first=first), literal(authority(to.scheme, to.host, to.port))
         if not self.settings.resolvers:
-            raise _UnknownError("nginx looks its name up for each request: name servers have to be given (resolvers)")
+            raise _UnknownError(NEEDS_RESOLVERS)
         if to.port != DEFAULT_PORTS[to.scheme]:
             raise _UnknownError("nginx cannot add a port to a name that may have one")
         self.askers.add(asker)

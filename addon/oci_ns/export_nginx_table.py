@@ -62,9 +62,9 @@ class Tables:
         self._hops = hops
         self._rows = _Rows()
         self._ways: dict[tuple[str, ...], str] = {}
-        self._of_ways: dict[tuple[int, str, bool], tuple[Ways, str]] = {}
+        self._of_ways: dict[tuple[int, str, bool, bool], tuple[Ways, str]] = {}
         self._scopes: dict[tuple[str, ...], str] = {}
-        self._shared: dict[tuple[int, str], tuple[Scopes, str]] = {}
+        self._shared: dict[tuple[int, str, bool], tuple[Scopes, str]] = {}
         self.ids: dict[str, str] = {}
         self.own_unverified: set[str] = set()
         self.has_patterns = False
@@ -86,8 +86,8 @@ class Tables:
         else:
             rows.hosts.append(Row(name, number, told))
             self.has_patterns |= is_pattern(name)
-        greets = not host.reads_paths
-        self._add_scopes(number, self._rendered(host.plain, Asker.HOST, greets=greets))
+        greets, stays = not host.reads_paths, self._hops.finds(name)
+        self._add_scopes(number, self._rendered(host.plain, Asker.HOST, stays=stays, greets=greets))
         if next((step.insecure for step in _steps(host) if step.to is None), False):
             self.own_unverified.add(name)
         if host.reads_paths:
@@ -100,33 +100,33 @@ class Tables:
             self._add_namespaces(number, name, host)
 
     def _add_namespaces(self, number: str, name: str, host: Host) -> None:
-        rows = self._rows
+        rows, stays = self._rows, self._hops.finds(name)
         for spoken, scopes in host.by_namespace.items():
-            found = self._number(scopes, Asker.NAMESPACE)
+            found = self._number(scopes, Asker.NAMESPACE, stays)
             if spoken == ITSELF:
                 rows.itself.append(Row(f"itself {number}", found, name))
             elif is_pattern(spoken) or is_carried_host(spoken):
                 self.has_patterns |= is_pattern(spoken)
                 rows.spoken.append(Row(f"{spoken}.{number}", found, f"ns={spoken} at {name}"))
-        rows.other.append(Row(number, self._number(host.other_namespace, Asker.NAMESPACE), name))
+        rows.other.append(Row(number, self._number(host.other_namespace, Asker.NAMESPACE, stays), name))
 
-    def _number(self, scopes: Scopes, asker: Asker) -> str:
-        known = self._shared.get((id(scopes), asker.value))
+    def _number(self, scopes: Scopes, asker: Asker, stays: bool) -> str:
+        known = self._shared.get((id(scopes), asker.value, stays))
         if known is not None:
             return known[1]
-        rendered = self._rendered(scopes, asker, greets=False)
+        rendered = self._rendered(scopes, asker, stays=stays, greets=False)
         identity = tuple(f"{where} {key} {ways}" for where, key, ways in rendered)
         number = self._scopes.get(identity)
         if number is None:
             number = self._scopes[identity] = f"s{len(self._scopes) + 1}"
             self._add_scopes(number, rendered)
-        self._shared[id(scopes), asker.value] = (scopes, number)
+        self._shared[id(scopes), asker.value, stays] = (scopes, number)
         return number
 
-    def _rendered(self, scopes: Scopes, asker: Asker, *, greets: bool) -> list[tuple[str, str, str]]:
-        found = [("root", "", self._way_number(scopes.root, asker, greets=greets))]
-        found += [("exactly", key, self._way_number(ways, asker)) for key, ways in scopes.exactly.items()]
-        found += [("below", key, self._way_number(ways, asker)) for key, ways in scopes.below.items()]
+    def _rendered(self, scopes: Scopes, asker: Asker, *, stays: bool, greets: bool) -> list[tuple[str, str, str]]:
+        found = [("root", "", self._way_number(scopes.root, asker, stays=stays, greets=greets))]
+        found += [("exactly", key, self._way_number(ways, asker, stays=stays)) for key, ways in scopes.exactly.items()]
+        found += [("below", key, self._way_number(ways, asker, stays=stays)) for key, ways in scopes.below.items()]
         return found
 
     def _add_scopes(self, number: str, rendered: Iterable[tuple[str, str, str]]) -> None:
@@ -148,14 +148,15 @@ class Tables:
         self._hops.note(f"the location or prefix {key}", "nginx looks it up in either case; write it in lower case")
         return False
 
-    def _way_number(self, ways: Ways, asker: Asker, *, greets: bool = False) -> str:
-        known = self._of_ways.get((id(ways), asker.value, greets))
+    def _way_number(self, ways: Ways, asker: Asker, *, stays: bool = True, greets: bool = False) -> str:
+        known = self._of_ways.get((id(ways), asker.value, stays, greets))
         if known is not None:
             return known[1]
         texts = {
             _KINDS[kind]: self._hops.way(
                 way,
                 asker,
+                stays=stays,
                 pulls=kind is not Kind.REST,
                 greets=greets and kind is Kind.ROOT and way.refusal is not None and way.refusal.status == 403,
             )
@@ -166,7 +167,7 @@ class Tables:
         if number is None:
             number = self._ways[identity] = f"w{len(self._ways) + 1}"
             self._add_ways(number, texts, entry_of([*ways.values()]))
-        self._of_ways[id(ways), asker.value, greets] = (ways, number)
+        self._of_ways[id(ways), asker.value, stays, greets] = (ways, number)
         return number
 
     def _add_ways(self, number: str, texts: Mapping[str, str], told: str) -> None:
