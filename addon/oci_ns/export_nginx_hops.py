@@ -272,10 +272,10 @@ class _UnknownError(Exception):
 @functools.lru_cache(maxsize=4096)
 def _in_query(namespace: str) -> tuple[str, str]:
     """The namespace as it is put in a query, and as a client may have sent it without escapes."""
-    return literal(escape_namespace(namespace)), literal(_as_sent(namespace))
+    return literal(escape_namespace(namespace)), literal(as_sent(namespace))
 
 
-def _as_sent(namespace: str) -> str:
+def as_sent(namespace: str) -> str:
     """The namespace as it stands in a query that nothing needs to be escaped in; `NEVER` where something does."""
     plain = namespace.replace(" ", "+")
     is_plain = quote_plus(namespace, safe=":/@,~!$'()*[]") == plain and "+" not in namespace

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from oci_ns.export_nginx_hops import Asker, Hops, entry_of, is_carried_host
+from oci_ns.export_nginx_hops import NEVER, Asker, Hops, as_sent, entry_of, is_carried_host
 from oci_ns.export_nginx_request import hub_names
 from oci_ns.export_nginx_text import Map, Row, expressions, literal, words
 from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_API, DOCKER_HUB_NAMES, split_host
@@ -37,6 +37,7 @@ def is_pattern(name: str) -> bool:
 class _Rows:
     hosts: list[Row] = field(default_factory=list)
     spoken: list[Row] = field(default_factory=list)
+    named: list[Row] = field(default_factory=list)
     itself: list[Row] = field(default_factory=list)
     other: list[Row] = field(default_factory=list)
     root: list[Row] = field(default_factory=list)
@@ -108,6 +109,8 @@ class Tables:
             elif is_pattern(spoken) or is_carried_host(spoken):
                 self.has_patterns |= is_pattern(spoken)
                 rows.spoken.append(Row(f"{spoken}.{number}", found, f"ns={spoken} at {name}"))
+            elif as_sent(spoken) != NEVER:
+                rows.named.append(Row(f"{as_sent(spoken)} {number}", found, f"ns={spoken} at {name}"))
         rows.other.append(Row(number, self._number(host.other_namespace, Asker.NAMESPACE, stays), name))
 
     def _number(self, scopes: Scopes, asker: Asker, stays: bool) -> str:
@@ -277,6 +280,8 @@ class Tables:
         if rows.itself:
             alike = expressions((r"^(?<oci_alike_>\S+) \k{oci_alike_}$", "itself"))
             yield Map("$oci_addressed_source $oci_spoken_source", "oci_alike", default="another", expressions=alike)
+        about = "An ns that is no host may still be that of an endpoint."
+        yield Map("$oci_spoken $oci_host", "oci_named", rows.named, default="$oci_other", about=about)
         yield Map(
             "$oci_alike $oci_host" if rows.itself else "$oci_host", "oci_unspoken", rows.itself, default="$oci_other"
         )
@@ -291,7 +296,7 @@ class Tables:
         yield Map(
             "$oci_spoken_source",
             "oci_scopes",
-            words(("", "$oci_host"), ("?", "$oci_other")),
+            words(("", "$oci_host"), ("?", "$oci_named")),
             unsure,
             default="$oci_by_namespace",
             about="The repositories that are looked up.",
