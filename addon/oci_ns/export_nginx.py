@@ -51,7 +51,7 @@ class _Export:
     def _maps(self) -> Iterator[Map]:
         hops, tables = self._hops, self._tables
         yield from request_maps(self._table.scheme)
-        yield tables.host_map()
+        yield from tables.host_maps()
         yield from self._addressed()
         yield from tables.maps()
         yield from self._way()
@@ -83,7 +83,7 @@ class _Export:
         for name in names:
             address = tables.address(name)
             if scheme == "https" and is_address(str(address.host)) and name not in tables.own_unverified:
-                self._hops.note(f"https at the IP address {name}", NAMES_ONLY)
+                self._hops.note("https at an IP address", f"{name}: {NAMES_ONLY}")
             rows.append((name, self._upstreams.resolved(self._upstreams.base(address, name in tables.own_unverified))))
         has_patterns = tables.has_pattern_hosts()
         if has_patterns and not self._settings.resolvers:

@@ -232,7 +232,7 @@ class Hops:
         verified = not (step.insecure and to.scheme == "https")
         mode = f"{'verified' if verified else 'attempt'}{kept}"
         if verified and to.scheme == "https" and isinstance(to.host, str) and is_address(to.host):
-            self.note(f"https at the IP address {to.host}", NAMES_ONLY, step.entry)
+            self.note("https at an IP address", f"{to.host}: {NAMES_ONLY}", step.entry)
         yield self._hop(step, asker, mode, *self._base(to, asker, step, first))
         if not verified:
             plain = Address("http", to.host, 80 if to.port == DEFAULT_PORTS["https"] else to.port)

@@ -77,7 +77,7 @@ class Tables:
 
     def _add_host(self, name: str, host: Host) -> None:
         if not is_pattern(name) and not is_carried_host(name):
-            self._hops.note(f"the host {name}", "its name breaks the grammar of hosts", _entry(host.plain))
+            self._hops.note("a name that is no host's", f"{name} breaks the grammar", _entry(host.plain))
             return
         rows, number = self._rows, f"h{len(self.ids) + 1}"
         self.ids[name] = number
@@ -148,7 +148,9 @@ class Tables:
     def _is_carried(self, key: str) -> bool:
         if _is_carried_key(key):
             return True
-        self._hops.note(f"the location or prefix {key}", "nginx looks it up in either case; write it in lower case")
+        self._hops.note(
+            "capitals in a location or prefix", f"nginx looks {key} up in either case: write it in lower case"
+        )
         return False
 
     def _way_number(self, ways: Ways, asker: Asker, *, stays: bool = True, greets: bool = False) -> str:
@@ -196,12 +198,15 @@ class Tables:
 
     # -- maps ---------------------------------------------------------------------------------------------------------
 
-    def host_map(self) -> Map:
+    def host_maps(self) -> Iterator[Map]:
         """From the addressed host to its number; '' for hosts that are not in the table, `!` where nobody can tell."""
         rows = list(self._rows.hosts)
         unsure = [Row(r"^\[", "!")] if self.has_patterns else []
-        default = self.ids.get(ANY, "")
-        return Map(
+        patterns = [row._replace(value="!") for row in rows if is_pattern(row.key)]
+        about = "A host with a port is none of a pattern's, nor is it unknown."
+        yield Map("$oci_lower_host", "oci_unported", patterns, hostnames=True, about=about)
+        default = self.ids.get(ANY, "$oci_unported")
+        yield Map(
             "$oci_name_source",
             "oci_known",
             [*rows, *words(("?", ""), ("!", "!"))],

@@ -28,12 +28,22 @@ from lab.process import unavailable, wait_until
 from lab.remote import SCRIPT, VARIABLE, Remote
 
 REFUSED: dict[str, frozenset[str]] = {
-    "nginx": frozenset(),
+    "nginx": frozenset(
+        {
+            "a percent-escape in the path",
+            "a percent-escape in the value of ns",
+            "an ns in upper case",
+            "more than one ns",
+            "a default port in the first component",
+            "the default port of the other scheme",
+            "a mount",
+        }
+    ),
     "haproxy": frozenset(),
     "envoy": frozenset(),
 }
 """What a request has that the engine answers with 400 instead."""
-NOT_CARRIED: dict[str, frozenset[str]] = {"nginx": frozenset(), "haproxy": frozenset(), "envoy": frozenset()}
+NOT_CARRIED: dict[str, frozenset[str]] = {"nginx": frozenset({"https at an IP address"}), "haproxy": frozenset(), "envoy": frozenset()}
 """The rules that an export leaves out, or is refused for."""
 
 
