@@ -143,6 +143,8 @@ FEATURES: dict[str, Callable[[Asked], bool]] = {
     "a default port in Host": lambda asked: _names_a_port(asked.named, DEFAULT_PORTS[asked.scheme]),
     "not ASCII": lambda asked: not asked.target.isascii(),
     "a mount": lambda asked: "from=" in asked.target,
+    "an IPv6 address in Host": lambda asked: asked.named.startswith("["),
+    "a port in Host": lambda asked: not asked.named.startswith("[") and ":" in asked.named,
     "nothing of the distribution API": lambda asked: not _path(asked).startswith("/v2"),
 }
 """What a request may have that an engine refuses."""

@@ -37,6 +37,8 @@ REFUSED: dict[str, frozenset[str]] = {
             "a default port in the first component",
             "the default port of the other scheme",
             "a mount",
+            "an IPv6 address in Host",
+            "a port in Host",
         }
     ),
     "haproxy": frozenset(),
