@@ -94,14 +94,14 @@ class _Export:
         )
         unverified = words(*((name, "unverified") for name in sorted(tables.own_unverified)))
         if unverified:
-            self._hops.places.add(Place(1, "unverified-kept", ""))
+            self._hops.places.add(Place(1, "unverified-patient-kept", ""))
         yield Map("$oci_addressed_name", "oci_own_mode", unverified, default="verified")
 
     def _way(self) -> Iterator[Map]:
         """The way in words, or the refusal, in the order in which these are looked for."""
         refuse = self._hops.refused
         several = f"more than {NAMESPACES_MAX} ns parameters are not read"
-        passed = "$oci_own_mode-kept $oci_own $oci_addressed 0 - - leave - %"
+        passed = "$oci_own_mode-patient-kept $oci_own $oci_addressed 0 - - leave - %"
         unknown = refuse(421, "UNSUPPORTED", "this host is not in the configuration")
         plainly = "write the host without its port where that is the default, and names in lower case"
         cannot = self._hops.cannot_look_up()

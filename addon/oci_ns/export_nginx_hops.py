@@ -137,9 +137,9 @@ class Hops:
     askers: set[Asker] = field(default_factory=set)
     strips: set[int] = field(default_factory=set)
     has_references: bool = False
-    places: set[Place] = field(default_factory=lambda: {Place(1, "verified-kept", "")})
+    places: set[Place] = field(default_factory=lambda: {Place(1, "verified-patient-kept", "")})
     statuses: set[int] = field(default_factory=set)
-    _known: dict[tuple[int, str, bool, bool], tuple[Way, str]] = field(default_factory=dict)
+    _known: dict[tuple[int, str, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
 
     def finds(self, name: str) -> bool:
         """Whether nginx can connect to what a key of the table's hosts stands for."""
@@ -155,9 +155,9 @@ class Hops:
         `pulls` tells whether it is for pulls, `stays` whether nginx can find the addressed host itself, and `greets`
         whether a ping is answered all the same.
         """
-        key = (id(way), asker.value, pulls, stays)
+        key = (id(way), asker.value, pulls, stays, greets)
         known = self._known.get(key)
-        if known is None or greets:
+        if known is None:
             known = self._known[key] = (way, self._way(way, asker, pulls, stays, greets))
         return known[1]
 
@@ -165,9 +165,10 @@ class Hops:
         if way.refusal is not None:
             return self.refusal(way.refusal, asker, greets=greets)
         hops: list[Hop] = []
-        for number, step in enumerate(way.steps):
+        # The body of what is no pull has left: it cannot be sent again elsewhere.
+        for number, step in enumerate(way.steps if pulls else way.steps[:1]):
             try:
-                hops += self._hops(step, asker, stays, first=pulls and number == 0)
+                hops += self._hops(step, asker, stays, pulls=pulls, first=pulls and number == 0)
             except _UnknownError as unknown:
                 entry = step.entry or way.entry
                 self.note("a request to the source registry of a pattern", str(unknown), entry)
@@ -219,8 +220,8 @@ class Hops:
         """What is answered where a name would have to be looked up, and no name server is known."""
         return self.refused(502, "UNAVAILABLE", "this host cannot be looked up: no name server is configured")
 
-    def _hops(self, step: Step, asker: Asker, stays: bool, *, first: bool) -> Iterator[Hop]:
-        kept = "-kept" if step.keeps_credentials else ""
+    def _hops(self, step: Step, asker: Asker, stays: bool, *, pulls: bool, first: bool) -> Iterator[Hop]:
+        kept = f"{'' if pulls else '-patient'}{'-kept' if step.keeps_credentials else ''}"
         to = step.to
         if to is None:
             if not stays:
@@ -230,11 +231,11 @@ class Hops:
             )
             return
         verified = not (step.insecure and to.scheme == "https")
-        mode = f"{'verified' if verified else 'attempt'}{kept}"
+        mode = f"{'verified' if verified else 'attempt' if pulls else 'unverified'}{kept}"
         if verified and to.scheme == "https" and isinstance(to.host, str) and is_address(to.host):
             self.note("https at an IP address", f"{to.host}: {NAMES_ONLY}", step.entry)
         yield self._hop(step, asker, mode, *self._base(to, asker, step, first))
-        if not verified:
+        if not verified and pulls:
             plain = Address("http", to.host, 80 if to.port == DEFAULT_PORTS["https"] else to.port)
             yield self._hop(step, asker, f"verified{kept}", *self._base(plain, asker, step, first))
 

@@ -15,9 +15,10 @@ from oci_ns.export_nginx_text import Map, expressions, quoted, words
 class Place(NamedTuple):
     """A location: which hop, how it is spoken to, and what comes behind it.
 
-    `mode` is verified, unverified, or attempt (https without verification, with http behind it), and `-kept` where
-    the client's credentials go along. `more` is `-more` where another endpoint comes behind it, `-5xx` where a 404 is
-    no reason to ask that, `-once` where an attempt has only its own http behind it, '' where nothing is.
+    `mode` is verified, unverified, or attempt (https without verification, with http behind it), `-patient` for what
+    is no pull, and `-kept` where the client's credentials go along. `more` is `-more` where another endpoint comes
+    behind it, `-5xx` where a 404 is no reason to ask that, `-once` where an attempt has only its own http behind it,
+    '' where nothing is.
     """
 
     hop: int
@@ -30,6 +31,7 @@ class Place(NamedTuple):
         return f"@oci-{self.hop}-{self.mode}{self.more}"
 
 
+PATIENCE_SECONDS = 900
 _FAILED = (502, 504)
 _ERRORS = range(500, 600)
 
@@ -92,6 +94,9 @@ def location(place: Place) -> Iterator[str]:
     yield '    proxy_set_header Connection "";'
     yield '    proxy_set_header Proxy-Authorization "";'
     yield '    proxy_set_header Proxy-Connection "";'
+    if "-patient" in mode:
+        # A registry takes its time to put a large upload in its place.
+        yield f"    proxy_read_timeout {PATIENCE_SECONDS}s;"
     if not mode.endswith("-kept"):
         yield '    proxy_set_header Authorization "";'
         yield '    proxy_set_header Cookie "";'

@@ -330,8 +330,10 @@ class Tables:
             default="$oci_first_pattern",
             hostnames=True,
         )
-        yield from _below_maps("oci_path_below", "", rows.paths_below, "$oci_first_patterns")
-        nearest = f"$oci_path_below_{max(rows.paths_below)}" if rows.paths_below else "$oci_first_patterns"
+        unsure = [Row(r"^\[", "!")] if rows.patterns or self.table.paths.patterns else []
+        yield Map("$oci_first_source", "oci_first_last", expressions=unsure, default="$oci_first_patterns")
+        yield from _below_maps("oci_path_below", "", rows.paths_below, "$oci_first_last")
+        nearest = f"$oci_path_below_{max(rows.paths_below)}" if rows.paths_below else "$oci_first_last"
         yield Map(
             "$oci_key",
             "oci_path_exactly",
@@ -346,7 +348,7 @@ class Tables:
             default=EVERYTHING,
             expressions=expressions(
                 ("^(?:1? ?$| )", EVERYTHING),
-                (r"[A-Z\[]|:0|:(?:80|443)$|\.$|\.:", "!"),
+                (r"[A-Z]|:0|:(?:80|443)$|\.$|\.:", "!"),
                 ("^1 .", "$oci_by_path"),
             ),
         )
