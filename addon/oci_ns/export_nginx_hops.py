@@ -19,7 +19,7 @@ from urllib.parse import quote_plus
 from oci_ns.distribution import escape_namespace
 from oci_ns.export import NotCarried, Settings
 from oci_ns.export_nginx_locations import Place
-from oci_ns.export_nginx_text import comment, literal, quoted
+from oci_ns.export_nginx_text import TOKEN_MAX, comment, literal, quoted
 from oci_ns.reference import DEFAULT_PORTS, is_host
 from oci_ns.spec_error import SpecError
 from oci_ns.tabulation import Address, NamespaceEdit, Part, Refusal, Step, Way
@@ -181,6 +181,15 @@ class Hops:
         if len(hops) > HOPS_MAX:
             self.note(f"more than {HOPS_MAX} endpoints", "nginx tries no more one after another", way.entry)
             hops = hops[:HOPS_MAX]
+        self._note_places(hops)
+        text = " | ".join(map(str, hops))
+        if len(text) > TOKEN_MAX // 2:
+            self.note("names that long", "nginx's configuration has no words of that length", way.entry)
+            return self.refused(502, "UNAVAILABLE", "this is not carried: its names are too long")
+        return text
+
+    def _note_places(self, hops: Sequence[Hop]) -> None:
+        """Which locations these hops need."""
         for number, hop in enumerate(hops, 1):
             behind = len(hops) - number
             if not behind:
@@ -189,7 +198,6 @@ class Hops:
                 self.places.add(Place(number, hop.mode, "-once"))
             else:
                 self.places |= {Place(number, hop.mode, "-more"), Place(number, hop.mode, "-5xx")}
-        return " | ".join(map(str, hops))
 
     def refusal(self, refusal: Refusal, asker: Asker, *, greets: bool = False) -> str:
         """An answer in words: an exclamation mark, the status, and the spec's JSON."""

@@ -24,7 +24,7 @@ _KINDS = {
     Kind.BLOB: "blob",
     Kind.REST: "rest",
 }
-_is_carried_key = re.compile(r"[^A-Z!\s]*(?:[:@][A-Za-z0-9._:=+-]+)?").fullmatch
+_is_carried_key = re.compile(r"(?:(?![A-Z!])[!-~])*(?:[:@][A-Za-z0-9._:=+-]+)?").fullmatch
 EVERYTHING = "$oci_everything"
 
 
@@ -148,9 +148,7 @@ class Tables:
     def _is_carried(self, key: str) -> bool:
         if _is_carried_key(key):
             return True
-        self._hops.note(
-            "capitals in a location or prefix", f"nginx looks {key} up in either case: write it in lower case"
-        )
+        self._hops.note("an unusual location or prefix", f"nginx cannot tell {key} from others: write it in lower case")
         return False
 
     def _way_number(self, ways: Ways, asker: Asker, *, stays: bool = True, greets: bool = False) -> str:
