@@ -23,13 +23,17 @@ _UNLIKELY_NAMESPACE = "ns-inject-sample.invalid/none"
 """No host, so that not even a catch-all has it."""
 
 
-def tabulate(table: RouteTable, scheme: str) -> Tabulation:
-    """The decisions of a table about requests that come by `scheme`, http or https."""
-    return _Tabulator(table, scheme).tabulation()
+def tabulate(table: RouteTable, scheme: str, addressed: str = "") -> Tabulation:
+    """The decisions of a table about requests that come by `scheme`, http or https.
+
+    `addressed` is a host that is addressed as well, though nothing may be configured for it: its name in normal form;
+    '' for none.
+    """
+    return _Tabulator(table, scheme, addressed).tabulation()
 
 
 class _Tabulator:
-    def __init__(self, table: RouteTable, scheme: str) -> None:
+    def __init__(self, table: RouteTable, scheme: str, addressed: str) -> None:
         self._table = table
         self._scheme = scheme
         self._ask = Sampler(table, scheme)
@@ -42,7 +46,8 @@ class _Tabulator:
         self._served_patterns = {
             name: [pattern for pattern in served if _is_pattern(pattern)] for name, served in self._locations.items()
         }
-        self._known = [name for name in dict.fromkeys((*self._prefixes, *self._locations)) if _is_exact(name)]
+        names = dict.fromkeys((*self._prefixes, *self._locations, *([addressed] if addressed else ())))
+        self._known = [name for name in names if _is_exact(name)]
         self._patterns = [name for name in self._prefixes if _is_pattern(name)]
         default = table.policy.default
         self._default = canonical_registry(default) if default else ""

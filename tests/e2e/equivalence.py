@@ -22,13 +22,14 @@ from oci_ns.decision import Decision
 from oci_ns.distribution import namespaces_in
 from oci_ns.explain import address_of
 from oci_ns.export import Exported, Listen, Settings
-from oci_ns.reference import DEFAULT_PORTS, split_host
+from oci_ns.reference import DEFAULT_PORTS, registry_name, split_host
 from oci_ns.routes import RouteTable
 from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Address
+from oci_ns.tabulation import ANY, Address
 from tests.unit import generated
 from tests.unit.plain_rules import Options
 from tests.unit.test_decision_properties import options_of, table_of
+from tests.unit.test_routes import CONFIGS
 from tests.unit.test_tabulate import ROWS
 
 from lab.conversation import Answer, Conversation
@@ -40,6 +41,12 @@ from lab.process import free_port
 DOCUMENTS = 60
 REQUESTS = 40
 DESTINATION = "listener.test"
+UNFIT = (
+    *("/v2/a/../b/manifests/1", "/v2/./a/manifests/1", "/v2/a/..", "/x/../v2/a/manifests/1", "//v2/a/manifests/1"),
+    *("/v2/a//b/manifests/1", "/v2//a/manifests/1", "/v2/a/%2e%2e/b/manifests/1", "/v2\\a", "/%2e/v2/a", "/x/..", "/.v2"),
+    *("/v2/a/manifests/..", "/v2/a/manifests/1?x=../..", "/v2/a...b/manifests/1", "/v2/.a/manifests/1"),
+)
+"""Paths that some servers take for others, and such as look like these."""
 T = TypeVar("T")
 Export = Callable[[object, Settings], Exported]
 
@@ -76,6 +83,8 @@ def rows() -> list[Case]:
         named = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
         asked = Asked(method, address.scheme, named, address.target, DESTINATION)
         found.setdefault((text, options_of(options), address.scheme), []).append(asked)
+    more = [Asked("GET", "https", named, target, DESTINATION) for named in ("docker.io", "nobody.test") for target in UNFIT]
+    found[CONFIGS["both"], Options(), "https"] += more
     return [Case(*key, tuple(requests)) for key, requests in found.items()]
 
 
@@ -130,22 +139,15 @@ FEATURES: dict[str, Callable[[Asked], bool]] = {
     "a percent-escape in the value of ns": lambda asked: any(
         re.search("%(?!3A)", value) is not None for _, value in _namespaces(asked)
     ),
-    "an ns in upper case": lambda asked: any(value != value.lower() for _, value in _namespaces(asked)),
-    "an ns that is no host": lambda asked: any(
-        re.fullmatch(r"[A-Za-z0-9.:-]*", value) is None for value in namespaces_in(_query(asked))
+    "a registry in upper case in ns": lambda asked: any(value != value.lower() for value in _spoken(asked)),
+    "more than one ns": lambda asked: len(_spoken(asked)) > 1,
+    "a port in the first component": lambda asked: re.match(r"/v2/[^/]*:", asked.target) is not None,
+    "the default port of the other scheme": lambda asked: _names_a_port(
+        asked.named, 443 if asked.scheme == "http" else 80
     ),
-    "an ns that names its default port": lambda asked: any(
-        _names_a_port(value, 80, 443) for value in namespaces_in(_query(asked))
-    ),
-    "more than one ns": lambda asked: len(namespaces_in(_query(asked))) > 1,
-    "a default port in the first component": lambda asked: re.match(r"/v2/[^/]*:(80|443)(/|$)", asked.target) is not None,
-    "the default port of the other scheme": lambda asked: _names_a_port(asked.named, 443 if asked.scheme == "http" else 80),
-    "a default port in Host": lambda asked: _names_a_port(asked.named, DEFAULT_PORTS[asked.scheme]),
-    "not ASCII": lambda asked: not asked.target.isascii(),
-    "a mount": lambda asked: "from=" in asked.target,
     "an IPv6 address in Host": lambda asked: asked.named.startswith("["),
-    "a port in Host": lambda asked: not asked.named.startswith("[") and ":" in asked.named,
-    "nothing of the distribution API": lambda asked: not _path(asked).startswith("/v2"),
+    "not ASCII": lambda asked: not asked.target.isascii(),
+    "a mount": lambda asked: re.search("[?&](%66|f)rom=", asked.target) is not None,
 }
 """What a request may have that an engine refuses."""
 
@@ -156,6 +158,10 @@ def _path(asked: Asked) -> str:
 
 def _query(asked: Asked) -> str:
     return asked.target.partition("?")[2]
+
+
+def _spoken(asked: Asked) -> list[str]:
+    return namespaces_in(_query(asked))
 
 
 def _namespaces(asked: Asked) -> list[tuple[str, str]]:
@@ -176,15 +182,29 @@ class Difference(NamedTuple):
         return f"{self.case.text}\n{options}\n{self.asked}\n expected {self.expected}\n found    {self.found}\n"
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """Which of FEATURES an engine answers with 400: in the distribution-spec's words, or `bare`, in its own."""
+
+    told: frozenset[str] = frozenset()
+    bare: frozenset[str] = frozenset()
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Both."""
+        return self.told | self.bare
+
+
 @dataclass
 class Report:
     """How many requests came out the same, and what else there was."""
 
     equal: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    """How many were refused that had this."""
+    """How many were refused that had this, and nothing else that is refused."""
+    refused_for_several: int = 0
     unexplained: list[Difference] = field(default_factory=list)
-    """What was refused without having any of FEATURES."""
+    """What was refused without having anything that is refused."""
     left_out: Counter[str] = field(default_factory=Counter)
     """How many configurations had a rule that was not carried."""
     affected: int = 0
@@ -192,20 +212,25 @@ class Report:
     different: list[Difference] = field(default_factory=list)
 
     def __str__(self) -> str:
-        counts = f"{self.equal} equal, {sum(self.refused.values())} refused {dict(self.refused)}"
-        return f"{counts}, not carried {dict(self.left_out)} ({self.affected} requests), {len(self.different)} different"
+        refused = sum(self.refused.values()) + self.refused_for_several
+        not_carried = f"not carried {dict(self.left_out)} ({self.affected} requests)"
+        different = len(self.different) + len(self.unexplained)
+        return f"{self.equal} equal, {refused} refused {dict(self.refused)}, {not_carried}, {different} different"
 
-    def add(self, difference: Difference, *, partial: bool, allowed: frozenset[str]) -> None:
-        """Sort one request's outcome into the report; `allowed` are the features that the engine may refuse."""
-        expected, found = difference.expected, difference.found
+    def add(self, difference: Difference, *, partial: bool, refusals: Refusals) -> None:
+        """Sort one request's outcome into the report."""
+        asked, expected, found = difference.asked, difference.expected, difference.found
         if expected.is_like(found):
             self.equal += 1
-        elif found.error is not None and found.error[0] == 400 and (found.error[1] or difference.asked.method == "HEAD"):
-            features = [name for name, has in FEATURES.items() if has(difference.asked)]
-            named = [name for name in features if name in allowed]
-            if named:
+        elif found.error is not None and found.error[0] == 400:
+            is_told = found.error[1] != "" or asked.method == "HEAD"
+            known = refusals.all if is_told else refusals.bare
+            named = [name for name in FEATURES if name in known and FEATURES[name](asked)]
+            if len(named) == 1:
                 self.refused[named[0]] += 1
-            elif partial:
+            elif named:
+                self.refused_for_several += 1
+            elif partial and is_told:
                 self.affected += 1
             else:
                 self.unexplained.append(difference)
@@ -237,7 +262,7 @@ def export_to(engine: str, case: Case, directory: Path, servers: Everywhere, por
         Path(certificate).write_bytes(chain.read_bytes() + key.read_bytes())
     module = importlib.import_module(f"oci_ns.export_{engine}")
     exported = module.export(
-        tabulate(case.table, case.scheme),
+        tabulate(case.table, case.scheme, DESTINATION if destination is not None else ""),
         Settings(
             (Listen("127.0.0.1", port),),
             certificate=certificate,
@@ -278,7 +303,7 @@ OK = answering(200)
 
 
 def compared(
-    engine: str, cases: Sequence[Case], directory: Path, servers: Everywhere, allowed: frozenset[str]
+    engine: str, cases: Sequence[Case], directory: Path, servers: Everywhere, refusals: Refusals
 ) -> Report:
     """Send every request of every case to the engine, and hold what comes of it against the decision.
 
@@ -290,18 +315,31 @@ def compared(
         with engine_for(engine, case, directory / f"{engine}{number}", servers) as (client, exported):
             report.left_out.update({problem.rule for problem in exported.left_out})
             for asked in case.requests:
-                for expected, play in _ways(table, asked):
+                for expected, play in _ways(table, asked, lacks_ports=_lacks_ports(case)):
                     servers.play = play
                     below = expected[1] is None or expected[1].operation is not None
                     found, _ = outcome(servers, client, asked, below=below)
                     difference = Difference(case, asked, expected[0], found)
-                    report.add(difference, partial=bool(exported.left_out), allowed=allowed)
+                    report.add(difference, partial=bool(exported.left_out), refusals=refusals)
     servers.play = OK
     return report
 
 
-def _ways(table: RouteTable, asked: Asked) -> Iterator[tuple[tuple[Outcome, Decision | None], Play]]:
-    every, decision = told(table, asked)
+def _ways(
+    table: RouteTable, asked: Asked, *, lacks_ports: Callable[[str], bool]
+) -> Iterator[tuple[tuple[Outcome, Decision | None], Play]]:
+    every, decision = told(table if not lacks_ports(asked.named) else RouteTable(), asked)
     yield (every.first, decision), OK
     if len(every.sent) > 1:
         yield (every, decision), REFUSING
+
+
+def _lacks_ports(case: Case) -> Callable[[str], bool]:
+    """Which hosts no engine knows, though the addon does: with a port, where a `*.` prefix has the same without."""
+    hosts = tabulate(case.table, case.scheme).hosts
+
+    def lacks(named: str) -> bool:
+        name = registry_name(case.scheme, *split_host(named))
+        return name not in hosts and ANY not in hosts and split_host(name)[1] is not None
+
+    return lacks

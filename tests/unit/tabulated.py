@@ -80,8 +80,11 @@ def looked_up(table: Tabulation, asked: Asked) -> Outcome | None:
 def _spoken(host: Host, name: str, source: str) -> Scopes:
     if source == name and ITSELF in host.by_namespace:
         return host.by_namespace[ITSELF]
-    found = _longest(host.by_namespace, source) if is_host(source) else None
-    return found or host.other_namespace
+    if is_host(source):
+        return _longest(host.by_namespace, source) or host.other_namespace
+    # What is no host may still be the namespace of an endpoint, but is not one of the patterns.
+    own = None if source.startswith(ANY) else host.by_namespace.get(source)
+    return own or host.other_namespace
 
 
 def _plain(table: Tabulation, host: Host, name: str, target: Target) -> tuple[Ways, str]:

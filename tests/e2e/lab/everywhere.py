@@ -183,7 +183,7 @@ class Everywhere:
         def named(wrapped: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
             server_name[0] = name
             if name:
-                wrapped.context = self._context(name)
+                wrapped.context = self._context(name.strip("[]"))
 
         context = self._context(host)
         context.sni_callback = named
