@@ -51,7 +51,7 @@ class _Export:
     def _maps(self) -> Iterator[Map]:
         hops, tables = self._hops, self._tables
         yield from request_maps(self._table.scheme)
-        yield from tables.host_maps()
+        yield tables.host_map()
         yield from self._addressed()
         yield from tables.maps()
         yield from self._way()
@@ -129,9 +129,11 @@ class _Export:
         yield Map("$oci_parsed", "oci_way_2", words(("pass", "$oci_pass"), ("escaped", escaped)), default="$oci_way_3")
         hosts = words(("", unknown), ("!", refuse(400, "UNSUPPORTED", plainly)), (_DESTINATION, "$oci_pass"))
         yield Map("$oci_host", "oci_way_1", hosts, default="$oci_way_2")
+        misleading = refuse(404, "NAME_INVALID", "the request is not sent on: its path is another than it seems to be")
+        yield Map("$oci_misleading", "oci_way_0", words(("!", misleading)), default="$oci_way_1")
         absolute = refuse(400, "UNSUPPORTED", "this is no forward proxy: send the path alone, and the host as Host")
         yield Map(
-            "$oci_form", "oci_way", words(("!", absolute)), default="$oci_way_1", about="What becomes of the request."
+            "$oci_form", "oci_way", words(("!", absolute)), default="$oci_way_0", about="What becomes of the request."
         )
         status = expressions((r"^ping !\S+-greeting ", "200"), (r"^\S+ !(?<oci_status_>[0-9]{3})", "$oci_status_"))
         yield Map("$oci_parsed $oci_way", "oci_status", expressions=status)
@@ -208,7 +210,8 @@ class _Export:
 
 
 _SERVER = (
-    "merge_slashes off;",
+    # For `$uri` alone, which tells what others may take a path for.
+    "merge_slashes on;",
     "absolute_redirect off;",
     "underscores_in_headers on;",
     "large_client_header_buffers 8 64k;",

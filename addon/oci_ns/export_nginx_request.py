@@ -1,6 +1,6 @@
 """A request as nginx reads it, in `map`s: host, path, repository, `ns`. The same for every table, but for its scheme.
 
-What nginx could only guess at has the value `!`, and is refused. Nothing relies on `$uri`, which nginx decodes.
+What nginx could only guess at has the value `!`, and is refused. Nothing is taken from `$uri`, which nginx decodes.
 The grammar is that of `reference` and `distribution`.
 """
 
@@ -18,6 +18,7 @@ _DIGEST = r"(?<oci_reference_>[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+)"
 _LABEL = r"(?>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-f0-9:.]+\])"
 _PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_BASE = "(?:v|%76)(?:2|%32)"
 _COLON = "(?::|%3[Aa])"
 
 _NAME = r"(?:n|%6[Ee])(?:s|%73)"
@@ -83,8 +84,27 @@ def _host(scheme: str) -> list[Map]:
     ]
 
 
+def _misleading() -> list[Map]:
+    """The rule of `unfit`: a path that some servers take for another, where either is below /v2."""
+    dots, slash = r"[/\\]\.\.?(?:[/\\]|$)", r"(?:[/\\]|%2[Ff]|%5[Cc])"
+    return [
+        Map("$uri", "oci_resolved", expressions=expressions(("^/v2(?:/|$)", "v2"))),
+        Map(
+            "$oci_resolved $oci_path",
+            "oci_misleading",
+            expressions=expressions(
+                (rf"^(?:v2)? /v2(?=[/\\]).*?{dots}", "!"),
+                (rf"^v2 /v2.*?{dots}", "!"),
+                (f"^v2 (?!/{_BASE})", "!"),
+                (rf"^ (?!/{_BASE})(?=.*(?:\\|%5[Cc])).*{slash}{_BASE}(?:{slash}|$)", "!"),
+            ),
+            about="Paths that some servers take for others.",
+        ),
+    ]
+
+
 def _target() -> list[Map]:
-    escapes = r"^(?=[^%]*%)/(?:v|%76)(?:2|%32)(?:(?:/|%2[Ff]).*)?$"
+    escapes = rf"^(?=[^%]*%)/{_BASE}(?:(?:/|%2[Ff]).*)?$"
     session = r"(?:/(?:[^/%]|%(?!2[Ff]))*+)?"
     parsed = expressions(
         ("^/v2/?$", "ping"),
@@ -107,6 +127,7 @@ def _target() -> list[Map]:
     rows = [(f"{method} {what}", kind) for what, kind in kinds.items() for method in ("GET", "HEAD")]
     return [
         Map("$request_uri", "oci_path", expressions=expressions((r"^(?<oci_path_>[^?]*)", "$oci_path_"))),
+        *_misleading(),
         Map("$request_uri", "oci_query", expressions=expressions((r"^[^?]*(?<oci_query_>\?.*)$", "$oci_query_"))),
         Map("$oci_path", "oci_parsed", default="escaped", expressions=parsed, about="What the path asks for."),
         Map("$oci_parsed", "oci_scope", words(*((each, "$oci_scope_") for each in with_scope))),

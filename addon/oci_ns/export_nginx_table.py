@@ -196,15 +196,12 @@ class Tables:
 
     # -- maps ---------------------------------------------------------------------------------------------------------
 
-    def host_maps(self) -> Iterator[Map]:
+    def host_map(self) -> Map:
         """From the addressed host to its number; '' for hosts that are not in the table, `!` where nobody can tell."""
         rows = list(self._rows.hosts)
         unsure = [Row(r"^\[", "!")] if self.has_patterns else []
-        patterns = [row._replace(value="!") for row in rows if is_pattern(row.key)]
-        about = "A host with a port is none of a pattern's, nor is it unknown."
-        yield Map("$oci_lower_host", "oci_unported", patterns, hostnames=True, about=about)
-        default = self.ids.get(ANY, "$oci_unported")
-        yield Map(
+        default = self.ids.get(ANY, "")
+        return Map(
             "$oci_name_source",
             "oci_known",
             [*rows, *words(("?", ""), ("!", "!"))],

@@ -73,7 +73,7 @@ HAS = [
     ("https-proxy.conf", r"set \$oci_addressed_escaped \$oci_addressed_source"),
     ("transparent.conf", r'map "\$oci_name_source" \$oci_known \{\s+hostnames;\s+default "h1";'),
     ("transparent.conf", r'resolver "192\.0\.2\.53";'),
-    ("dns-override.conf", r"merge_slashes off;"),
+    ("dns-override.conf", r"absolute_redirect off;"),
     ("dns-override.conf", r"# r\.conf:[0-9]+"),
 ]
 
