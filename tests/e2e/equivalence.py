@@ -249,11 +249,13 @@ def _is_part(found: Outcome, expected: Outcome) -> bool:
 # -- engines -----------------------------------------------------------------------------------------------------------
 
 
-def export_to(engine: str, case: Case, directory: Path, servers: Everywhere, port: int) -> Exported:
+def export_to(
+    engine: str, case: Case, directory: Path, servers: Everywhere, port: int, *, response_seconds: int = 5
+) -> Exported:
     """An engine's files for a case, without what it cannot carry."""
     destination = None
-    if case.requests and case.requests[0].destination:
-        destination = Address(case.scheme, DESTINATION, DEFAULT_PORTS[case.scheme])
+    if case.requests[0].destination:
+        destination = Address(case.scheme, case.requests[0].destination, DEFAULT_PORTS[case.scheme])
     certificate = ""
     if case.secure:
         certificate = str(directory / "listener.pem")
@@ -262,7 +264,7 @@ def export_to(engine: str, case: Case, directory: Path, servers: Everywhere, por
         Path(certificate).write_bytes(chain.read_bytes() + key.read_bytes())
     module = importlib.import_module(f"oci_ns.export_{engine}")
     exported = module.export(
-        tabulate(case.table, case.scheme, DESTINATION if destination is not None else ""),
+        tabulate(case.table, case.scheme, case.requests[0].destination),
         Settings(
             (Listen("127.0.0.1", port),),
             certificate=certificate,
@@ -270,7 +272,7 @@ def export_to(engine: str, case: Case, directory: Path, servers: Everywhere, por
             authorities=str(servers.authority.pem),
             resolvers=("127.0.0.1:53",),
             connect_seconds=2,
-            response_seconds=5,
+            response_seconds=response_seconds,
             allow_partial=True,
             directory=str(directory),
         ),
@@ -280,10 +282,12 @@ def export_to(engine: str, case: Case, directory: Path, servers: Everywhere, por
 
 
 @contextlib.contextmanager
-def engine_for(engine: str, case: Case, directory: Path, servers: Everywhere) -> Iterator[tuple[Conversation, Exported]]:
+def engine_for(
+    engine: str, case: Case, directory: Path, servers: Everywhere, *, response_seconds: int = 5
+) -> Iterator[tuple[Conversation, Exported]]:
     """A running engine with the case's configuration, and a client of it."""
     port = free_port()
-    exported = export_to(engine, case, directory, servers, port)
+    exported = export_to(engine, case, directory, servers, port, response_seconds=response_seconds)
     with (
         running(engine, directory, exported.files, [port]),
         Conversation(port, secure=case.secure, server_name=DESTINATION) as client,
@@ -314,8 +318,9 @@ def compared(
         table = case.table
         with engine_for(engine, case, directory / f"{engine}{number}", servers) as (client, exported):
             report.left_out.update({problem.rule for problem in exported.left_out})
+            lacks_ports = _lacks_ports(case)
             for asked in case.requests:
-                for expected, play in _ways(table, asked, lacks_ports=_lacks_ports(case)):
+                for expected, play in _ways(table, asked, lacks_ports=lacks_ports):
                     servers.play = play
                     below = expected[1] is None or expected[1].operation is not None
                     found, _ = outcome(servers, client, asked, below=below)

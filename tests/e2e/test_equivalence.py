@@ -7,7 +7,7 @@ it cannot carry, are lists below: more than is there is a failure, and less is.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from oci_ns.distribution import Operation
 from oci_ns.reference import split_host
 from oci_ns.routes import RouteTable
 
-from equivalence import OK, Refusals, compared, generated_cases, outcome, rows
+import exchanges
+from equivalence import OK, Case, Refusals, compared, engine_for, generated_cases, outcome, rows
+from exchanges import EXCHANGES, Exchange, Result, carried_out, is_as_it_says
 from lab.conversation import Conversation
 from lab.engines import ENGINES
 from lab.everywhere import Everywhere, everywhere
@@ -26,6 +28,7 @@ from lab.network import PrivateNetwork
 from lab.outcomes import Asked, told
 from lab.process import unavailable, wait_until
 from lab.remote import SCRIPT, VARIABLE, Remote
+from tests.unit.plain_rules import Options
 
 REFUSED = {
     "nginx": Refusals(
@@ -106,6 +109,9 @@ def test_every_request_goes_through_an_engine_as_the_table_says(
     assert set(report.left_out) == NOT_CARRIED[engine]
 
 
+# -- the addon ---------------------------------------------------------------------------------------------------------
+
+
 def test_the_rows_go_through_mitmdump_as_the_table_says(
     network: PrivateNetwork, servers: Everywhere, tmp_path: Path
 ) -> None:
@@ -144,3 +150,61 @@ def assert_is_told(table: RouteTable, asked: Asked, servers: Everywhere, port: i
         # Its endpoints are asked for the head, before the client's own request goes where it is.
         found = replace(found, sent=tuple(each for each in found.sent if each.method == asked.method))
     assert expected.first.is_like(found), (asked, answer)
+
+
+# -- whole exchanges ---------------------------------------------------------------------------------------------------
+
+OTHERWISE: dict[str, frozenset[str]] = {"nginx": frozenset(), "haproxy": frozenset(), "envoy": frozenset()}
+"""The exchanges that come out in another way."""
+PATIENCE = {"ns_connect_timeout": "1", "ns_response_timeout": "1", "ns_remember": "0"}
+
+
+@pytest.fixture(scope="module")
+def of_the_addon(servers: Everywhere, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """What comes of each exchange by the addon on mitmdump."""
+    directory = tmp_path_factory.mktemp("addon")
+    conf = directory / "registries.conf"
+    conf.write_text(exchanges.CONF)
+    mitmdump = Mitmdump(
+        directory,
+        conf=conf,
+        modes=["regular", f"reverse:https://{exchanges.LISTENER}"],
+        options={"keep_host_header": "true", **PATIENCE},
+        trusted_ca=servers.authority.pem,
+        env={"PYTHONPATH": str(ADDON.parent)},
+    )
+
+    def client(exchange: Exchange) -> Callable[[str], Conversation]:
+        if exchange.listening:
+            return lambda _: Conversation(mitmdump.ports[1])
+        return lambda named: Conversation(mitmdump.ports[0], proxied=("https", named))
+
+    with mitmdump:
+        port = mitmdump.ports[1]
+        return {each.name: carried_out(each, servers, client(each), port) for each in EXCHANGES}
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
+def test_an_exchange_by_the_addon_is_as_it_should_be(exchange: Exchange, of_the_addon: dict[str, Result]) -> None:
+    result = of_the_addon[exchange.name]
+    assert is_as_it_says(exchange, result), result
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_an_exchange_comes_out_as_by_the_addon(
+    engine: str, listening: bool, servers: Everywhere, of_the_addon: dict[str, Result], tmp_path: Path
+) -> None:
+    asked = Asked("GET", "https", exchanges.SOURCE, "/", exchanges.LISTENER if listening else "")
+    case = Case(exchanges.CONF, Options(), "https", (asked,))
+    different = {}
+    with engine_for(engine, case, tmp_path, servers, response_seconds=1) as (client, _):
+
+        def converse(_: str) -> Conversation:
+            return client
+
+        for exchange in [each for each in EXCHANGES if each.listening is listening]:
+            result = carried_out(exchange, servers, converse, client.port)
+            if result != of_the_addon[exchange.name]:
+                different[exchange.name] = (of_the_addon[exchange.name], result)
+    other = {name for name in OTHERWISE[engine] if any(each.name == name and each.listening is listening for each in EXCHANGES)}
+    assert different.keys() == other, "\n".join(f"{name}: {both}" for name, both in different.items())

@@ -51,7 +51,7 @@ class Conversation:
         server_name: str | None = None,
         proxied: tuple[str, str] | None = None,
     ) -> None:
-        self._port = port
+        self.port = port
         self._proxied = proxied
         secure = secure or (proxied is not None and proxied[0] == "https")
         self._server_name = server_name
@@ -81,7 +81,7 @@ class Conversation:
 
     def connect(self) -> socket.socket:
         """A new connection to the listener."""
-        plain = socket.create_connection(("127.0.0.1", self._port), timeout=_SECONDS_MAX)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS_MAX)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = self._server_name
         if self._proxied is not None and self._context is not None:
