@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
-from oci_ns.export_nginx_answers import answer_maps
+from oci_ns.export_nginx_answers import answer_maps, challenge_maps
 from oci_ns.export_nginx_hops import NAMES_ONLY, NEEDS_RESOLVERS, Hops, Upstreams, authority, is_address
 from oci_ns.export_nginx_locations import Place, hop_maps, location
 from oci_ns.export_nginx_request import NAMESPACES_MAX, hub_names, request_maps
@@ -59,6 +59,8 @@ class _Export:
         for hop in range(1, max(place.hop for place in hops.places) + 1):
             yield from hop_maps(hop, strips=hops.strips, has_references=hops.has_references, attempts=attempts)
             yield from answer_maps(hop, cuts=bool(hops.strips - {0}))
+            if self._settings.destination is not None:
+                yield from challenge_maps(hop, self._settings.destination.scheme)
 
     def _addressed(self) -> Iterator[Map]:
         """The host that a request addresses: its Host, or the destination."""
@@ -69,6 +71,7 @@ class _Export:
                 self._hops.note("the destination", f"the table is of requests that come by {scheme}: so must this")
             name, told = registry_name(scheme, str(to.host), to.port), authority(to.scheme, str(to.host), to.port)
             number = self._tables.number_of(name) or _DESTINATION
+        yield Map("$http_host", "oci_listener", words(("", "$server_addr:$server_port")), default="$http_host")
         yield Map("$oci_known", "oci_host", words(("", literal(number))), default="$oci_known")
         yield Map("$oci_known", "oci_addressed", words(("", literal(told))), default="$oci_authority")
         yield Map("$oci_known", "oci_addressed_name", words(("", literal(name))), default="$oci_name")
@@ -192,7 +195,7 @@ class _Export:
         yield ""
         yield from (f"    {line}" for line in self._entrance())
         for place in sorted(self._hops.places):
-            yield from (f"    {line}" for line in location(place))
+            yield from (f"    {line}" for line in location(place, challenges=self._settings.destination is not None))
         yield "}"
 
     def _entrance(self) -> Iterator[str]:

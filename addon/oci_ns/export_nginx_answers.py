@@ -37,6 +37,20 @@ def answer_maps(hop: int, *, cuts: bool) -> Iterator[Map]:
     yield Map(f"${target}", f"oci_link_{hop}", words(("", "$upstream_http_link")), default=mapped)
 
 
+def challenge_maps(hop: int, scheme: str) -> Iterator[Map]:
+    """The map to `$oci_challenge_HOP`: a realm at the destination is one at the listener that stands for it.
+
+    `scheme` is the destination's. What shall go by https is not to leave here by http.
+    """
+    name = f"oci_challenge_{hop}"
+    at, before, rest = f"{name}_at", f"{name}_before", f"{name}_rest"
+    named = "https?" if scheme == "https" else "http"
+    realm = rf"(?<{before}>.*?\b(?i:realm)\s*=\s*\"){named}://(?i:\k{{{at}}})(?::(?:80|443))?(?<{rest}>[/\"].*)$"
+    mapped = expressions((rf"^ (?<{at}>\S+) {realm}", f"${{{before}}}$scheme://$oci_listener${rest}"))
+    told = "$upstream_http_www_authenticate"
+    yield Map(f"$oci_known $oci_authority_{hop} {told}", name, default=told, expressions=mapped)
+
+
 def _reference_maps(hop: int, field: str, told: str, cut: str) -> Iterator[Map]:
     name = f"oci_{field}"
     there, at, query = f"{name}_there_{hop}", f"{name}_at_{hop}", f"{name}_query_{hop}"
@@ -48,6 +62,7 @@ def _reference_maps(hop: int, field: str, told: str, cut: str) -> Iterator[Map]:
             (rf"^[+-] {endpoint}(?<{there}_>/v2(?:[/?][^#]*)?)$", f"${there}_"),
             (rf"^- {endpoint}(?<{there}_>/[^#]*)$", f"${there}_"),
             (rf"^[+-] \S+ (?<{there}_>/(?!/)[^#]*)$", f"${there}_"),
+            (rf"^[+-] \S+ (?<{there}_>(?![A-Za-z][A-Za-z0-9+.-]*:)[^/?#][^#]*)$", f"${there}_"),
         ),
         about=f"{field.capitalize()}: the path and query of what is at the endpoint.",
     )
@@ -61,6 +76,7 @@ def _reference_maps(hop: int, field: str, told: str, cut: str) -> Iterator[Map]:
             (rf"^[+-] \S+ (?<{rest}>/v2/?|/v2/_catalog){tail}", f"${rest}"),
             (rf"^[+-] - /v2/(?<{rest}>[^?]+){tail}", f"/v2/{cut}${rest}"),
             (rf"^[+-] (?<{put}>\S+) /v2/\k{{{put}}}/(?<{rest}>[^?]*){tail}", f"/v2/{cut}${rest}"),
+            (rf"^[+-] \S+ (?<{rest}>(?!/)[^?]+){tail}", f"${rest}"),
             (rf"^\+ \S+ (?<{rest}>/.*)$", f"!{whole}"),
             (rf"^- \S+ (?<{rest}>/v2/.*)$", f"!{told}"),
             (rf"^- \S+ (?<{rest}>/.*)$", f"!${rest}"),

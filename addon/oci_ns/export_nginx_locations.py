@@ -85,8 +85,8 @@ def _path_maps(hop: int, strips: set[int], has_references: bool) -> Iterator[Map
     yield Map(source, f"oci_path_{hop}", default=f"$oci_moved_{hop}", expressions=expressions(*ends))
 
 
-def location(place: Place) -> Iterator[str]:
-    """The location's lines."""
+def location(place: Place, *, challenges: bool) -> Iterator[str]:
+    """The location's lines; `challenges` tells whether a challenge may name the listener's destination."""
     hop, mode = place.hop, place.mode
     yield f"location {place.name} {{"
     yield f"    proxy_pass $oci_base_{hop}$oci_path_{hop}$oci_asks_{hop};"
@@ -101,6 +101,9 @@ def location(place: Place) -> Iterator[str]:
         yield '    proxy_set_header Authorization "";'
         yield '    proxy_set_header Cookie "";'
         yield "    proxy_hide_header WWW-Authenticate;"
+    elif challenges:
+        yield "    proxy_hide_header WWW-Authenticate;"
+        yield f"    add_header WWW-Authenticate $oci_challenge_{hop} always;"
     yield f"    proxy_ssl_name $oci_server_{hop};"
     yield f"    proxy_ssl_verify {'on' if mode.startswith('verified') else 'off'};"
     if hop > 1 or place.more:
