@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from oci_ns.export_nginx_hops import NEVER, Asker, Hops, as_sent, entry_of, is_carried_host
+from oci_ns.export_nginx_lookups import below_maps, prefix_maps, reference_maps, source_maps
 from oci_ns.export_nginx_request import hub_names
 from oci_ns.export_nginx_text import Map, Row, expressions, literal, words
-from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_API, DOCKER_HUB_NAMES, split_host
+from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_NAMES, split_host
 from oci_ns.tabulation import ANY, ITSELF, Address, Host, Kind, Paths, Scopes, Step, Tabulation, Ways
 
 _KINDS = {
@@ -235,7 +236,7 @@ class Tables:
         """All that follows once the host is known, to `$oci_found`, the way in words."""
         yield from self._namespace_maps()
         rows = self._rows
-        yield from _prefix_maps("oci_prefix", sorted({*rows.below, *rows.paths_below}))
+        yield from prefix_maps("oci_prefix", sorted({*rows.below, *rows.paths_below}))
         yield Map(
             "$oci_scopes",
             "oci_everything",
@@ -246,10 +247,10 @@ class Tables:
         yield Map("$oci_scopes", "oci_root", rows.root, default="!", about="What holds where there is no repository.")
         yield from self._path_maps()
         last = "$oci_told"
-        yield from _below_maps("oci_below", "$oci_scopes ", rows.below, last)
+        yield from below_maps("oci_below", "$oci_scopes ", rows.below, last)
         nearest = f"$oci_below_{max(rows.below)}" if rows.below else last
         yield Map("$oci_scopes $oci_key", "oci_exactly", rows.exactly, default=nearest, about="Repositories.")
-        yield from _reference_maps("oci_referenced", "$oci_scopes,", rows.referenced, "$oci_exactly")
+        yield from reference_maps("oci_referenced", "$oci_scopes,", rows.referenced, "$oci_exactly")
         yield Map(
             "$oci_parsed", "oci_ways", words(("ping", "$oci_root"), ("catalog", "$oci_root")), default="$oci_referenced"
         )
@@ -257,7 +258,7 @@ class Tables:
         yield Map("$oci_ways", "oci_common", ways, default="!", about="Where requests go.")
         about = "Where those of a kind go that go another way."
         yield Map("$oci_ways $oci_kind", "oci_listed", kinds, default="$oci_common", about=about)
-        yield from _source_maps(self._hops.askers)
+        yield from source_maps(self._hops.askers)
 
     def _resolved(self, rows: list[Row]) -> list[Row]:
         return [row._replace(value=self._hops.upstreams.resolved(row.value)) for row in rows]
@@ -327,7 +328,7 @@ class Tables:
         )
         unsure = [Row(r"^\[", "!")] if rows.patterns or self.table.paths.patterns else []
         yield Map("$oci_first_source", "oci_first_last", expressions=unsure, default="$oci_first_patterns")
-        yield from _below_maps("oci_path_below", "", rows.paths_below, "$oci_first_last")
+        yield from below_maps("oci_path_below", "", rows.paths_below, "$oci_first_last")
         nearest = f"$oci_path_below_{max(rows.paths_below)}" if rows.paths_below else "$oci_first_last"
         yield Map(
             "$oci_key",
@@ -336,7 +337,7 @@ class Tables:
             default=nearest,
             about="Repositories that begin with their registry.",
         )
-        yield from _reference_maps("oci_by_path", "", rows.paths_referenced, "$oci_path_exactly")
+        yield from reference_maps("oci_by_path", "", rows.paths_referenced, "$oci_path_exactly")
         yield Map(
             "$oci_reads_paths $oci_first",
             "oci_told",
@@ -365,39 +366,3 @@ def _add_exactly(rows: list[Row], referenced: dict[str, list[str]], scopes: str,
         referenced.setdefault(f"{scopes}{key}".lower(), []).append(f"{literal(scopes + key).replace(' ', ',')}>{ways}")
     else:
         rows.append(Row(f"{scopes}{key}", ways))
-
-
-def _prefix_maps(name: str, depths: list[int]) -> Iterator[Map]:
-    """The first components of the repository, where something lies under them."""
-    for depth in depths:
-        more = f"(?:/[^/]*){{{depth - 1}}}" if depth > 1 else ""
-        found = expressions((f"^(?<{name}_{depth}_>[^/]*{more})/", f"${name}_{depth}_"))
-        yield Map("$oci_key", f"{name}_{depth}", default="!", expressions=found)
-
-
-def _below_maps(name: str, scopes: str, rows: Mapping[int, list[Row]], last: str) -> Iterator[Map]:
-    """What lies under a repository, by the number of its components: the longest first."""
-    for depth in sorted(rows):
-        yield Map(f"{scopes}$oci_prefix_{depth}", f"{name}_{depth}", rows[depth], default=last)
-        last = f"${name}_{depth}"
-
-
-def _reference_maps(name: str, scopes: str, rows: Mapping[str, list[str]], otherwise: str) -> Iterator[Map]:
-    """Single tags and digests. What is found in either case has to be the same to the letter."""
-    if not rows:
-        yield Map("$oci_scopes", name, default=otherwise)
-        return
-    found = [Row(key, " ".join(each)) for key, each in rows.items()]
-    yield Map(f"{scopes.replace(',', ' ')}$oci_scope$oci_suffix", f"{name}_listed", found, about="Tags and digests.")
-    alike = expressions((rf"^(?<{name}_k>\S+) (?:\S+ )*?\k{{{name}_k}}>(?<{name}_w>\S+)", f"${name}_w"))
-    yield Map(f"{scopes}$oci_scope$oci_suffix ${name}_listed", name, default=otherwise, expressions=alike)
-
-
-def _source_maps(askers: Iterable[Asker]) -> Iterator[Map]:
-    """The source registry's name as `ns` has it, and the host of its API."""
-    for asker in sorted(askers, key=lambda each: each.value):
-        name = asker.value
-        port = expressions((rf"^(?<{name}_e>.*):(?<{name}_p>[0-9]+)$", f"${{{name}_e}}%3A${name}_p"))
-        yield Map(f"${name}_source", f"{name}_escaped", default=f"${name}_source", expressions=port)
-        api = words((DOCKER_HUB, DOCKER_HUB_API))
-        yield Map(f"${name}_source", f"{name}_api", api, default=f"${name}_source")
