@@ -13,7 +13,7 @@ from oci_ns.distribution import escape_namespace
 from oci_ns.export import NotCarried
 from oci_ns.export_haproxy_servers import Servers
 from oci_ns.export_haproxy_text import MapFile, NotWritableError, inside_json
-from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, split_host
+from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, is_host, split_host
 from oci_ns.tabulation import (
     ANY,
     ITSELF,
@@ -137,6 +137,8 @@ class _Filler:
     def _scopes_of(self, number: str, host: Host) -> str:
         """What a host's requests are looked up in, as the row of `hosts` has it."""
         for spoken, scopes in sorted(host.by_namespace.items()):
+            if spoken != ITSELF and not _is_pattern(spoken) and not is_host(spoken):
+                continue
             key = _suffix(spoken, self._maps.namespace_suffixes) if _is_pattern(spoken) else spoken
             self._put(self._maps.namespaces, f"{number}|{key if spoken != ITSELF else ''}", self._numbered(scopes))
         for pattern, ways in sorted(host.patterns.items()):

@@ -18,7 +18,7 @@ from oci_ns.tabulation import Tabulation
 
 HOP = "x-ns-inject-hop"
 """Header field with which HAProxy hands a request from one of its own frontends to the next."""
-HANDED = ("steps", "source", "own", "absence", "named", "base")
+HANDED = ("steps", "source", "own", "asks", "named", "base")
 """The variables that it has, separated by bars."""
 BAD_ESCAPES = '"%(?![0-9A-Fa-f][0-9A-Fa-f])","%25",g'
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -173,7 +173,9 @@ class Rules:
         yield f"http-request set-var(txn.scope) 'var(txn.decoded),regsub(\"^/v2/\",\"\")' if {other}"
         yield f"http-request unset-var(txn.reference) if {other}"
         yield "http-request set-var(txn.kind) 'var(txn.what),bytes(0,1)'"
-        yield "http-request set-var(txn.absence) str(a) if pull { var(txn.kind) -m str c f }"
+        yield "http-request set-var(txn.asks) str(absence) if pull { var(txn.kind) -m str c f }"
+        is_manifest = "{ var(txn.kind) -m str t d } { var(txn.reference),length gt 0 }"
+        yield f"http-request set-var(txn.asks) str(manifest) if {is_manifest}"
         yield "http-request set-var(txn.kind) str(r) if { var(txn.kind) -m str c }"
         yield "http-request set-var(txn.kind) str(d) if { var(txn.kind) -m str f }"
         yield f"http-request set-var(txn.kind) str(x) if !pull or {{ var(txn.kind) -m str u }} or {other}"

@@ -45,6 +45,7 @@ def request_rules(maps: Maps) -> Iterator[str]:
 def _path(maps: Maps) -> Iterator[str]:
     yield f"http-request set-var(txn.path) path if {_STEP}"
     moved = f"{_STEP} !{{ var(txn.strip) -m str 0 }} or {_STEP} !{{ var(txn.put) -m str -- - }} or "
+    yield f"http-request set-var(txn.reference_put) str(-) if !{{ var(txn.asks) -m str manifest }}"
     moved += f"{_STEP} !{{ var(txn.reference_put) -m str -- - }}"
     yield f"acl moved var(txn.moved) -m bool"
     yield f"http-request set-var(txn.moved) bool(true) if {moved}"
@@ -101,7 +102,7 @@ def hops(maps: Maps, sockets: str, look_up: str, connect: int, response: int) ->
         )
         yield from _hop(f"step{number}", number, sockets, look_up, "")
         passed = "  http-response set-status 503 if"
-        yield f"{passed} {{ status ge 500 }} or {{ status 404 }} !{{ var(txn.absence) -m str a }}"
+        yield f"{passed} {{ status ge 500 }} or {{ status 404 }} !{{ var(txn.asks) -m str absence }}"
         further = f"try{number + 1}" if number + 1 < last else ""
         yield from _hop(f"from{number + 1}", number + 1, sockets, look_up, further)
 
