@@ -86,7 +86,7 @@ def _listening(settings: Settings) -> Iterator[str]:
         "  timeout http-keep-alive 300s",
         "  http-reuse safe",
         "  retries 1",
-        "  retry-on conn-failure empty-response",
+        "  retry-on empty-response",
         f"  http-error status 400 content-type application/json string '{body}'",
         f"  http-error status 502 content-type application/json string '{bad}'",
         f"  errorfile 503 {word(f'{settings.directory}/{UNAVAILABLE}')}",

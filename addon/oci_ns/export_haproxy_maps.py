@@ -36,7 +36,8 @@ SELF = "="
 SOURCE = "*"
 """The source registry, where a name stands."""
 
-_KINDS = {Kind.ROOT: "r", Kind.BY_TAG: "t", Kind.BY_DIGEST: "d", Kind.BLOB: "b", Kind.REST: "x"}
+KINDS = {Kind.ROOT: "r", Kind.BY_TAG: "t", Kind.BY_DIGEST: "d", Kind.BLOB: "b", Kind.REST: "x"}
+"""The letter that the rules have for each kind, in the order of the fields of `ways`."""
 _EDITS = {NamespaceEdit.LEAVE: "L", NamespaceEdit.DROP: "D", NamespaceEdit.FIRST: "F", NamespaceEdit.SET: "S"}
 PARTS = {Part.SOURCE: "S", Part.ADDRESSED: "A", Part.NAMESPACE: "N", Part.PATH: "P", Part.SUBJECT: "I"}
 
@@ -64,7 +65,7 @@ class Maps:
         default_factory=_file("path-patterns", "number of the host or nothing|.suffix of a registry in the path: ways")
     )
     ways: MapFile = field(
-        default_factory=_file("ways", "ways.kind (root, tag, digest, blob, x: the rest): steps in order, or !refusal")
+        default_factory=_file("ways", "ways: steps in order, or !refusal, of root|by-tag|by-digest|blob|rest")
     )
     steps: MapFile = field(
         default_factory=_file(
@@ -106,9 +107,15 @@ class _Filler:
         self._maps = Maps()
         self._scopes: dict[object, str] = {}
         self._scopes_seen: dict[int, tuple[Scopes, str]] = {}
-        self._ways: dict[object, str] = {}
+        self._ways: dict[str, str] = {}
+        self._way_texts: dict[int, tuple[Way, str]] = {}
         self._ways_seen: dict[int, tuple[Ways, str]] = {}
-        self._steps: dict[Step, str] = {}
+        self._steps: dict[str, str] = {}
+        self._places: dict[tuple[str, str, int, bool], tuple[str, str]] = {}
+        self._namespaces: dict[str, str] = {}
+        self._kinds = [id(kind) for kind in KINDS]
+        # Enumerations are slow keys.
+        self._edits = {id(edit): letter for edit, letter in _EDITS.items()}
         self._refusals: dict[Refusal, str] = {}
 
     def filled(self) -> Maps:
@@ -194,55 +201,70 @@ class _Filler:
         seen = self._ways_seen.get(id(ways))
         if seen is not None:
             return seen[1]
-        texts = tuple((_KINDS[kind], self._way_text(way), way.entry) for kind, way in ways.items())
-        content = tuple(sorted(each[:2] for each in texts))
-        name = self._ways.get(content)
+        texts = {id(kind): self._way_text(way) for kind, way in ways.items()}
+        row = "|".join([texts.get(kind, NONE) for kind in self._kinds])
+        name = self._ways.get(row)
         if name is None:
-            name = self._ways[content] = f"w{len(self._ways)}"
-            for kind, text, entry in texts:
-                self._put(self._maps.ways, f"{name}.{kind}", text, entry)
+            name = self._ways[row] = f"w{len(self._ways)}"
+            self._put(self._maps.ways, name, row, next(filter(None, (way.entry for way in ways.values())), ""))
         self._ways_seen[id(ways)] = ways, name
         return name
 
     def _way_text(self, way: Way) -> str:
+        seen = self._way_texts.get(id(way))
+        if seen is not None:
+            return seen[1]
         if way.refusal is not None:
-            return f"!{self._refusal(way.refusal, way.entry)}"
-        self._maps.most_steps = max(self._maps.most_steps, len(way.steps))
-        return " ".join(map(self._step, way.steps))
+            text = f"!{self._refusal(way.refusal, way.entry)}"
+        else:
+            self._maps.most_steps = max(self._maps.most_steps, len(way.steps))
+            text = " ".join(map(self._step, way.steps))
+        self._way_texts[id(way)] = way, text
+        return text
 
     # -- steps and refusals -------------------------------------------------------------------------------------------
 
     def _step(self, step: Step) -> str:
-        name = self._steps.get(step)
-        if name is not None:
-            return name
-        name = self._steps[step] = f"t{len(self._steps)}"
-        maps = self._maps
-        if step.to is None:
+        to = step.to
+        if to is None:
             backend, host = SELF, SELF
         else:
-            backend, host = self._servers.endpoint(step.to, step.insecure, step.entry)
+            backend, host = self._place(to.scheme, to.host, to.port, step)
         namespace = NONE
         if step.edit is NamespaceEdit.SET:
-            namespace = escape_namespace(step.namespace) if isinstance(step.namespace, str) else SOURCE
+            namespace = self._escaped(step.namespace) if isinstance(step.namespace, str) else SOURCE
+        kept = "k" if step.keeps_credentials else NONE
+        put, reference, edit = step.put or NONE, step.reference or NONE, self._edits[id(step.edit)]
+        row = f"{backend} {host} {step.strip} {put} {reference} {edit} {namespace} {kept}"
+        name = self._steps.get(row)
+        if name is not None:
+            return name
+        name = self._steps[row] = f"t{len(self._steps)}"
+        maps = self._maps
         if step.strip:
             maps.strips.add(step.strip)
-        own = step.put.count("/") + 1 if step.put else 0
-        if own:
+        if step.put:
+            own = step.put.count("/") + 1
             maps.puts.add(own)
             self._put(maps.put_back, f"{name}:/v2/{step.put}/", str(own), step.entry)
-        fields = (
-            backend,
-            host,
-            str(step.strip),
-            step.put or NONE,
-            step.reference or NONE,
-            _EDITS[step.edit],
-            namespace or NONE,
-            "k" if step.keeps_credentials else NONE,
-        )
-        self._put(maps.steps, name, " ".join(fields), step.entry)
+        self._put(maps.steps, name, row, step.entry)
         return name
+
+    def _place(self, scheme: str, host: str | Part, port: int, step: Step) -> tuple[str, str]:
+        """The backend and the Host of a step's address."""
+        if step.to is None or not isinstance(host, str):
+            return self._servers.any_host(scheme), SOURCE
+        key = scheme, host, port, step.insecure
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = self._servers.endpoint(step.to, step.insecure, step.entry)
+        return found
+
+    def _escaped(self, namespace: str) -> str:
+        found = self._namespaces.get(namespace)
+        if found is None:
+            found = self._namespaces[namespace] = escape_namespace(namespace)
+        return found
 
     def _refusal(self, refusal: Refusal, entry: str) -> str:
         name = self._refusals.get(refusal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from oci_ns.export import Settings
-from oci_ns.export_haproxy_maps import Maps
+from oci_ns.export_haproxy_maps import KINDS, Maps
 from oci_ns.export_haproxy_query import NAMED, PARAMETER
 from oci_ns.export_haproxy_servers import host_field
 from oci_ns.export_haproxy_text import argument, inside_json, word
@@ -268,8 +268,11 @@ class Rules:
 
     def _steps(self) -> Iterator[str]:
         yield "acl decided var(txn.steps) -m found"
-        yield "http-request set-var-fmt(txn.key) %[var(txn.ways)].%[var(txn.kind)]"
-        yield f"http-request set-var(txn.steps) 'var(txn.key),{self.map('ways')}' if below_v2"
+        yield f"http-request set-var(txn.way) 'var(txn.ways),{self.map('ways')}' if below_v2"
+        for number, letter in enumerate(KINDS.values(), start=1):
+            is_it = f"below_v2 {{ var(txn.kind) -m str {letter} }}"
+            yield f"http-request set-var(txn.steps) 'var(txn.way),field({number},|)' if {is_it}"
+        yield "http-request unset-var(txn.steps) if { var(txn.steps) -m str -- - }"
         message = "the request is not sent on: nothing is configured for what it asks"
         yield f"{answer(400, 'UNSUPPORTED', message)} if known below_v2 !decided"
         if self._maps.statuses:

@@ -117,8 +117,10 @@ def _hop(name: str, number: int, sockets: str, look_up: str, further: str) -> It
         yield f"  http-request set-var(txn.{variable}) 'var(txn.hop),field({position},|)'"
     if further:
         yield f"  http-request set-var(txn.next) 'var(txn.steps),{field(number + 1)}'"
-        yield f"  use_backend {further} if {{ var(txn.next) -m found }} {{ var(txn.next),length gt 0 }}"
-    yield f"  http-request del-header {HOP}" + (" unless { var(txn.next),length gt 0 }" if further else "")
+        yield "  acl is_last var(txn.next),length eq 0"
+    yield f"  http-request del-header {HOP}{' if is_last' if further else ''}"
     for line in step_of(f"'var(txn.steps),{field(number)}'", look_up, ""):
         yield f"  {line.rstrip()}"
+    if further:
+        yield f"  use_backend {further} unless is_last"
     yield "  use_backend %[var(txn.backend)]"
