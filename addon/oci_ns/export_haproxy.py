@@ -57,7 +57,7 @@ def _lines(
     yield from ("", "defaults endpoints from listening")
     yield from (f"  {line}" for line in request_rules(maps))
     yield from (f"  {line}" for line in request_notes())
-    yield "  # References that mean \"come back here\"."
+    yield '  # References that mean "come back here".'
     yield from (f"  {line}" for line in response_rules(maps, rules.map("put-back", "beg")))
     yield from servers.resolvers()
     yield ""

@@ -45,15 +45,13 @@ def response_rules(maps: Maps, look_up: str) -> Iterator[str]:
     yield f"http-response del-header www-authenticate if {_STEP} !{{ var(txn.credentials) -m str k }}"
     yield f"http-response set-var(res.told) res.fhdr(location) if {_STEP}"
     yield from _mapped(maps, look_up)
-    yield (
-        "http-response unset-var(res.new) if { status 300:399 } { var(res.new),strcmp(txn.client_target) eq 0 }"
-    )
+    yield ("http-response unset-var(res.new) if { status 300:399 } { var(res.new),strcmp(txn.client_target) eq 0 }")
     yield "http-response set-header location %[var(res.new)] if new"
     for name in ("told", "new", "there", "path", "query", "mapped"):
         yield f"http-response unset-var(res.{name})"
     one = "{ res.fhdr_cnt(link) eq 1 } { res.fhdr(link) -m reg '^<[^<>]*>[^<>]*$' }"
-    yield f"http-response set-var(res.told) 'res.fhdr(link),regsub(\"^<([^<>]*)>.*$\",\"\\1\")' if {_STEP} {one}"
-    yield "http-response set-var(res.parameters) 'res.fhdr(link),regsub(\"^<[^<>]*>\",\"\")' if told"
+    yield f'http-response set-var(res.told) \'res.fhdr(link),regsub("^<([^<>]*)>.*$","\\1")\' if {_STEP} {one}'
+    yield 'http-response set-var(res.parameters) \'res.fhdr(link),regsub("^<[^<>]*>","")\' if told'
     yield from _mapped(maps, look_up)
     yield "http-response set-header link <%[var(res.new)]>%[var(res.parameters)] if new"
     yield from _challenge()
@@ -61,14 +59,15 @@ def response_rules(maps: Maps, look_up: str) -> Iterator[str]:
 
 def _names(authority: str, scheme: str, condition: str) -> Iterator[str]:
     """Rules that tell by `res.there` whether an authority is the endpoint's."""
+    same = "{ var(res.name),strcmp(txn.there_name) eq 0 }"
     alias = 'regsub("^(?:index|registry-1)[.]docker[.]io$","docker.io")'
     tidy = f'{authority},lower,regsub("[.](?=:|$)","")'
     for port, when in (("80|443", ""), ("80", f" {{ {scheme} -m reg -i '^http:' }}")):
-        yield f"http-response set-var(res.name) '{tidy},regsub(\":(?:{port})?$\",\"\"),{alias}' {condition}{when}"
-        yield f"http-response set-var(res.there) bool(true) {condition} {{ var(res.name),strcmp(txn.there_name) eq 0 }}"
+        yield f'http-response set-var(res.name) \'{tidy},regsub(":(?:{port})?$",""),{alias}\' {condition}{when}'
+        yield f"http-response set-var(res.there) bool(true) {condition} {same}"
     when = f" !{{ {scheme} -m reg -i '^http:' }}"
-    yield f"http-response set-var(res.name) '{tidy},regsub(\":(?:443)?$\",\"\"),{alias}' {condition}{when}"
-    yield f"http-response set-var(res.there) bool(true) {condition} {{ var(res.name),strcmp(txn.there_name) eq 0 }}"
+    yield f'http-response set-var(res.name) \'{tidy},regsub(":(?:443)?$",""),{alias}\' {condition}{when}'
+    yield f"http-response set-var(res.there) bool(true) {condition} {same}"
 
 
 def _mapped(maps: Maps, look_up: str) -> Iterator[str]:
@@ -77,11 +76,11 @@ def _mapped(maps: Maps, look_up: str) -> Iterator[str]:
     authority = 'var(res.told),regsub("^(?:[A-Za-z]+:)?//([^/?]*).*$","\\1")'
     yield from _names(authority, "var(res.told)", "if told absolute")
     yield "http-response unset-var(res.told) if told absolute !there"
-    yield f"http-response set-var(res.path) 'var(res.told),regsub(\"{_AUTHORITY}\",\"\")' if told"
+    yield f'http-response set-var(res.path) \'var(res.told),regsub("{_AUTHORITY}","")\' if told'
     yield "http-response set-var(res.rest) var(res.path) if told"
     asks = "{ var(res.path) -m sub ? }"
-    yield f"http-response set-var(res.query) 'var(res.path),regsub(\"^[^?]*[?]\",\"&\")' if told {asks}"
-    yield f"http-response set-var(res.path) 'var(res.path),regsub(\"[?].*$\",\"\")' if told {asks}"
+    yield f'http-response set-var(res.query) \'var(res.path),regsub("^[^?]*[?]","&")\' if told {asks}'
+    yield f'http-response set-var(res.path) \'var(res.path),regsub("[?].*$","")\' if told {asks}'
     has_query = "{ var(res.query) -m found }"
     for line in without_namespace("res.query", "res.edited", f"if told namespaced {has_query}"):
         yield f"http-response {line}"
@@ -90,9 +89,10 @@ def _mapped(maps: Maps, look_up: str) -> Iterator[str]:
     yield f"http-response set-var(res.edited) var(res.query) if told !namespaced {has_query}"
     yield 'http-response set-var(res.edited) \'var(res.edited),regsub("^&","?")\' if told'
     yield "http-response set-var-fmt(res.new) %[var(res.path)]%[var(res.edited)] if told !absolute !rooted"
-    yield "http-response set-var-fmt(res.new) %[var(txn.there)]%[var(res.rest)] if told rooted !absolute !of_v2 rerouted"
+    not_of_v2 = "told rooted !absolute !of_v2 rerouted"
+    yield f"http-response set-var-fmt(res.new) %[var(txn.there)]%[var(res.rest)] if {not_of_v2}"
     empty = "{ var(res.path),length eq 0 }"
-    yield f"http-response set-var-fmt(res.new) %[var(res.rest)] if told absolute !of_v2 !rerouted rooted"
+    yield "http-response set-var-fmt(res.new) %[var(res.rest)] if told absolute !of_v2 !rerouted rooted"
     yield f"http-response set-var-fmt(res.new) /%[var(res.rest)] if told absolute !of_v2 !rerouted {empty}"
     # Below /v2: the endpoint's beginning of a repository becomes the client's.
     yield "http-response set-var(res.mapped) var(res.path) if told of_v2"
@@ -104,9 +104,10 @@ def _mapped(maps: Maps, look_up: str) -> Iterator[str]:
     for number in sorted({0, *maps.puts}):
         is_it = f"{below} {{ var(res.own) -m str {number} }}"
         cut = f"^/v2/(?:[^/]*/){{{number}}}"
-        yield f"http-response set-var(res.mapped) 'var(res.path),regsub(\"{cut}\",\"\")' if {is_it}"
+        yield f'http-response set-var(res.mapped) \'var(res.path),regsub("{cut}","")\' if {is_it}'
         yield f"http-response set-var-fmt(res.mapped) /v2/%[var(txn.begins)]%[var(res.mapped)] if {is_it}"
-    yield "http-response set-var-fmt(res.new) %[var(res.mapped)]%[var(res.edited)] if told of_v2 { var(res.mapped) -m found }"
+    found = "told of_v2 { var(res.mapped) -m found }"
+    yield f"http-response set-var-fmt(res.new) %[var(res.mapped)]%[var(res.edited)] if {found}"
     lost = "told of_v2 !{ var(res.mapped) -m found } rerouted"
     yield f"http-response set-var-fmt(res.new) %[var(txn.there)]%[var(res.rest)] if {lost}"
 
@@ -123,12 +124,12 @@ def _challenge() -> Iterator[str]:
     has = "{ var(res.realm) -m found }"
     yield from _names('var(res.realm),regsub("^[A-Za-z]+://","")', "var(res.realm)", f"if {has}")
     yield (
-        f"http-response set-var(res.before) 'res.fhdr(www-authenticate),regsub(\"^(.*?{realm})https?://.*$\",\"\\1\",i)' "
+        f'http-response set-var(res.before) \'res.fhdr(www-authenticate),regsub("^(.*?{realm})https?://.*$","\\1",i)\' '
         f"if {has} there"
     )
     yield (
         "http-response set-var(res.after) 'res.fhdr(www-authenticate),"
-        f"regsub(\"^.*?{realm}https?://[^/?\\x22]*\",\"\",i)' if {has} there"
+        f'regsub("^.*?{realm}https?://[^/?\\x22]*","",i)\' if {has} there'
     )
     yield (
         "http-response set-header www-authenticate %[var(res.before)]%[var(txn.base)]%[var(res.after)] "

@@ -55,7 +55,9 @@ class Maps:
             "hosts", "host or .suffix: its number, scopes without and with an unknown ns, p: reads paths, backend"
         )
     )
-    namespaces: MapFile = field(default_factory=_file("namespaces", "number of the host|registry that ns names: scopes"))
+    namespaces: MapFile = field(
+        default_factory=_file("namespaces", "number of the host|registry that ns names: scopes")
+    )
     roots: MapFile = field(default_factory=_file("roots", "scopes: ways of what has no repository, ways of all others"))
     exactly: MapFile = field(default_factory=_file("exactly", "scopes/repository, with its reference or not: ways"))
     below: MapFile = field(default_factory=_file("below", "scopes/repository/, for what lies under it: ways"))
@@ -309,5 +311,3 @@ def _suffix(pattern: str, lengths: set[int]) -> str:
         return ANY
     lengths.add(pattern.count("."))
     return pattern[1:]
-
-

@@ -29,9 +29,9 @@ def with_namespace(query: str, namespace: str, out: str, condition: str) -> Iter
     yield f"unset-var({one}) {condition}"
     yield f"set-var({out}) str() {condition}"
     yield f"set-var({out}) 'var({query}),{WITHOUT}' {condition} {{ var({query}) -m found }}"
-    yield f"set-var({alone}) 'var({query}),regsub(\"{PARAMETER}\",\"\")' {condition} {{ var({query}) -m found }}"
+    yield f'set-var({alone}) \'var({query}),regsub("{PARAMETER}","")\' {condition} {{ var({query}) -m found }}'
     as_is = f"{{ var({query}) -m reg '{_PLAIN}' }} {{ var({alone}),strcmp({out}) eq 0 }}"
-    yield f"set-var({one}) 'var({query}),regsub(\"^.*?{_PLAIN}.*$\",\"\\1\"),url_enc' {condition} {as_is}"
+    yield f'set-var({one}) \'var({query}),regsub("^.*?{_PLAIN}.*$","\\1"),url_enc\' {condition} {as_is}'
     yield f"set-var({out}) str() {condition} {{ var({out}) -m str & }}"
     stays = f"{{ var({one}) -m found }} {{ var({one}),strcmp({namespace}) eq 0 }}"
     yield f"set-var-fmt({out}) %[var({out})]&ns=%[var({namespace})] {condition}"
@@ -47,7 +47,7 @@ def with_first_namespace_only(query: str, out: str, condition: str) -> Iterator[
         matches = f"{asked} {{ var({query}) -m reg '{PARAMETER}' }}"
         for part, (name, drop) in enumerate(((before, True), (kept, False), (after, True)), start=1):
             dropped = f",{WITHOUT}" if drop else ""
-            yield f"set-var({name}) 'var({query}),regsub(\"{whole}\",\"\\{part}\"){dropped}' {condition} {matches}"
+            yield f'set-var({name}) \'var({query}),regsub("{whole}","\\{part}"){dropped}\' {condition} {matches}'
     yield f"set-var({out}) var({query}) {condition} {{ var({query}) -m found }}"
     has = f"{{ var({kept}) -m found }}"
     yield f"set-var-fmt({out}) %[var({before})]%[var({kept})]%[var({after})] {condition} {has}"

@@ -74,8 +74,9 @@ class Rules:
         certificate = self._settings.certificate
         tls = f" ssl crt {word(certificate)} alpn h2,http/1.1" if certificate else ""
         for listen in self._settings.listen:
-            host = f"[{listen.host}]" if ":" in listen.host else listen.host or "*"
-            yield f"  bind {host}:{listen.port}{tls}"
+            host = f"[{listen.host}]" if ":" in listen.host else listen.host
+            everywhere = "" if host else " v4v6"
+            yield f"  bind {host or '::'}:{listen.port}{everywhere}{tls}"
         for title, rules in (
             ("Nobody else may say where a request goes.", [f"http-request del-header {HOP}", *self._base()]),
             ("The addressed host: lower case, without the scheme's own port.", self._addressed()),
@@ -110,7 +111,7 @@ class Rules:
         yield f"{answer(400, 'UNSUPPORTED', message)} if {{ req.fhdr(host) -m reg ':(?:0[0-9]*|{other})$' }}"
         yield (
             f"http-request set-var(txn.named) "
-            f"'req.fhdr(host),lower,regsub(\"[.](?=:|$)\",\"\"),regsub(\":(?:{port})?$\",\"\")'"
+            f'\'req.fhdr(host),lower,regsub("[.](?=:|$)",""),regsub(":(?:{port})?$","")\''
         )
         yield from self._host()
         destination = self._settings.destination
@@ -122,14 +123,15 @@ class Rules:
         name = registry_name(destination.scheme, host, destination.port)
         named = host_field(destination.scheme, host, destination.port)
         yield "http-request set-var(txn.elsewhere) bool(true) unless known"
-        yield f"http-request set-header host {named} if {{ var(txn.elsewhere) -m bool }}"
-        yield f"http-request set-var(txn.named) str({named if name == 'docker.io' else name}) if {{ var(txn.elsewhere) -m bool }}"
+        not_known = "{ var(txn.elsewhere) -m bool }"
+        yield f"http-request set-header host {named} if {not_known}"
+        yield f"http-request set-var(txn.named) str({named if name == 'docker.io' else name}) if {not_known}"
         yield from self._host(unless_known=True)
 
     def _host(self, unless_known: bool = False) -> Iterator[str]:
         """Look the host up by its own name, then by the patterns it matches, the longest first."""
         asked = " unless known" if unless_known else ""
-        yield f"http-request set-var(txn.name) 'var(txn.named),regsub(\"{_DOCKER}\",\"docker.io\")'{asked}"
+        yield f'http-request set-var(txn.name) \'var(txn.named),regsub("{_DOCKER}","docker.io")\'{asked}'
         yield f"http-request set-var(txn.host) 'var(txn.named),{self.map('hosts')}'{asked}"
         for pattern in self._suffixes("txn.name", self._maps.host_suffixes):
             yield f"http-request set-var(txn.host) '{pattern},{self.map('hosts')}' if !known is_host"
@@ -151,7 +153,7 @@ class Rules:
         yield "acl misleading var(txn.seen) -m reg '^(?!/v2)'"
         yield "acl led_to_v2 var(txn.resolved) -m reg '^/+v2(?:/|$)'"
         yield "acl led_to_v2 var(txn.seen) -m reg '^/v2(?:/|$)'"
-        yield "http-request set-var(txn.seen) 'var(txn.decoded),regsub(\"[\\x5C]\",\"/\",g)' if odd"
+        yield 'http-request set-var(txn.seen) \'var(txn.decoded),regsub("[\\x5C]","/",g)\' if odd'
         up = "(/+(?![.][.](?:/|$))[^/]++(?1)*/+[.][.](?=/|$))"
         yield (
             f'http-request set-var(txn.resolved) \'var(txn.seen),regsub("/[.](?=/|$)","",g),regsub("{up}","",g),'
@@ -170,7 +172,7 @@ class Rules:
         yield f"http-request set-var(txn.scope) 'var(txn.what),{field(2)}'"
         yield f"http-request set-var(txn.reference) 'var(txn.what),{field(3)}'"
         other = "{ var(txn.what) -m beg / }"
-        yield f"http-request set-var(txn.scope) 'var(txn.decoded),regsub(\"^/v2/\",\"\")' if {other}"
+        yield f'http-request set-var(txn.scope) \'var(txn.decoded),regsub("^/v2/","")\' if {other}'
         yield f"http-request unset-var(txn.reference) if {other}"
         yield "http-request set-var(txn.kind) 'var(txn.what),bytes(0,1)'"
         yield "http-request set-var(txn.asks) str(absence) if pull { var(txn.kind) -m str c f }"
@@ -205,16 +207,17 @@ class Rules:
         )
         yield "http-request set-var(txn.scopes) var(txn.other) if spoken"
         yield "http-request set-var-fmt(txn.key) %[var(txn.number)]| if spoken"
-        namespaces = self.map("namespaces")
-        yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if spoken {{ var(txn.source),strcmp(txn.name) eq 0 }}"
-        yield "http-request set-var-fmt(txn.key) %[var(txn.number)]|%[var(txn.source)] if spoken names_host !settled"
-        yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if spoken names_host !settled"
+        namespaces, open_ = self.map("namespaces"), "spoken names_host !settled"
+        itself = "{ var(txn.source),strcmp(txn.name) eq 0 }"
+        yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if spoken {itself}"
+        yield f"http-request set-var-fmt(txn.key) %[var(txn.number)]|%[var(txn.source)] if {open_}"
+        yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if {open_}"
         for pattern in self._suffixes("txn.source", self._maps.namespace_suffixes):
-            yield f"http-request set-var(txn.suffix) '{pattern}' if spoken names_host !settled"
-            yield "http-request set-var-fmt(txn.key) %[var(txn.number)]|%[var(txn.suffix)] if spoken names_host !settled"
-            yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if spoken names_host !settled"
-        yield "http-request set-var-fmt(txn.key) %[var(txn.number)]|* if spoken names_host !settled"
-        yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if spoken names_host !settled"
+            yield f"http-request set-var(txn.suffix) '{pattern}' if {open_}"
+            yield f"http-request set-var-fmt(txn.key) %[var(txn.number)]|%[var(txn.suffix)] if {open_}"
+            yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if {open_}"
+        yield f"http-request set-var-fmt(txn.key) %[var(txn.number)]|* if {open_}"
+        yield f"http-request set-var(txn.found) 'var(txn.key),{namespaces}' if {open_}"
         yield "http-request set-var(txn.scopes) var(txn.found) if settled"
 
     # -- repository ---------------------------------------------------------------------------------------------------
@@ -247,7 +250,8 @@ class Rules:
             paths = self.map("paths")
             yield f"http-request set-var(txn.told) 'var(txn.key),{paths}' if reads_path"
             yield f"http-request set-var(txn.told) 'var(txn.scope),{paths}' if reads_path !told"
-            yield f"http-request set-var(txn.told) 'var(txn.scope),{self.map('paths-below', 'beg')}' if reads_path !told"
+            under = self.map("paths-below", "beg")
+            yield f"http-request set-var(txn.told) 'var(txn.scope),{under}' if reads_path !told"
             yield f"http-request set-var(txn.registry) 'var(txn.registry),lower,{_normal()}' if reads_path"
             patterns = self.map("path-patterns")
             for pattern in self._suffixes("txn.registry", maps.path_suffixes):
@@ -286,7 +290,7 @@ class Rules:
     def _refused(self) -> Iterator[str]:
         yield "acl refused var(txn.refusal) -m found"
         yield (
-            f"http-request set-var(txn.refusal) 'var(txn.steps),regsub(\"^!\",\"\"),{self.map('refusals')}' "
+            f'http-request set-var(txn.refusal) \'var(txn.steps),regsub("^!",""),{self.map("refusals")}\' '
             "if { var(txn.steps) -m beg ! }"
         )
         yield "http-request set-var(txn.status) 'var(txn.refusal),field(1,|)' if refused"

@@ -9,9 +9,9 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from oci_ns.decision import url_of
 from oci_ns.export import NotCarried, Settings
 from oci_ns.export_haproxy_text import shown, word
-from oci_ns.decision import url_of
 from oci_ns.reference import DEFAULT_PORTS, registry_name, split_host
 from oci_ns.tabulation import Address, Part
 
@@ -123,24 +123,21 @@ class Servers:
         return f" ssl verify required ca-file {word(self.settings.authorities)}{name}{checked}"
 
     def _any(self, scheme: str) -> Iterator[str]:
-        tls = ""
+        tls, alias = "", 'var(txn.to),regsub("^(?:index|registry-1)[.]docker[.]io$","docker.io")'
         if scheme == "https":
             tls = f" ssl verify required ca-file {word(self.settings.authorities)} sni var(txn.dns)"
         yield from (
             "",
             f"backend any-{scheme} from endpoints",
-            "  http-request set-var(txn.dns) 'var(txn.to),regsub(\":[0-9]*$\",\"\")'",
+            '  http-request set-var(txn.dns) \'var(txn.to),regsub(":[0-9]*$","")\'',
             f"  http-request set-var(txn.port) int({DEFAULT_PORTS[scheme]})",
             "  http-request set-var(txn.port) 'var(txn.to),field(2,:)' if { var(txn.to) -m sub : }",
             "  http-request do-resolve(txn.ip,names,ipv4) var(txn.dns)",
-            "  http-request return status 502 content-type application/json string "
-            '\'{"errors": [{"code": "UNAVAILABLE", "message": "the name of the registry cannot be looked up"}]}\''
-            " unless { var(txn.ip) -m found }",
+            f"  {_answer_unknown()} unless {{ var(txn.ip) -m found }}",
             "  http-request set-dst var(txn.ip)",
             "  http-request set-dst-port var(txn.port)",
             f"  http-request set-var-fmt(txn.there) {scheme}://%[var(txn.to)]",
-            "  http-request set-var(txn.there_name) "
-            '\'var(txn.to),regsub("^(?:index|registry-1)[.]docker[.]io$","docker.io")\'',
+            f"  http-request set-var(txn.there_name) '{alias}'",
             f"  server any 0.0.0.0:0{tls}",
         )
 
@@ -156,6 +153,11 @@ class Servers:
             yield f"  nameserver ns{number} {_literal(host)}:{port or 53}"
         yield from ("  hold valid 30s", "  resolve_retries 2", "  timeout resolve 1s", "  timeout retry 1s")
         yield "  accepted_payload_size 4096"
+
+
+def _answer_unknown() -> str:
+    body = '{"errors": [{"code": "UNAVAILABLE", "message": "the name of the registry cannot be looked up"}]}'
+    return f"http-request return status 502 content-type application/json string '{body}'"
 
 
 def host_field(scheme: str, host: str, port: int) -> str:

@@ -25,16 +25,17 @@ def request_rules(maps: Maps) -> Iterator[str]:
     yield f"http-request set-var(txn.client_path) path if {_STEP}"
     yield f"http-request set-var(txn.client_target) pathq if {_STEP}"
     yield f"http-request set-var-fmt(txn.query) &%[query] if {_STEP} {{ query -m found }}"
-    yield f"http-request disable-l7-retry if !{{ method GET HEAD }}"
+    yield "http-request disable-l7-retry if !{ method GET HEAD }"
     yield f"http-request set-var(txn.here) req.fhdr(host) if {_STEP}"
     yield from _path(maps)
     for line in _query():
         yield f"http-request {line}"
     yield f"http-request set-uri %[var(txn.path)]%[var(txn.sent_query)] if {_STEP}"
     yield "# The step's own Host, and nothing of the client's that is not meant for it."
-    yield f"http-request set-var(txn.to) var(txn.named)"
+    yield "http-request set-var(txn.to) var(txn.named)"
     yield "http-request set-var(txn.to) var(txn.source) if { var(txn.host) -m str * }"
-    yield f"http-request set-var(txn.to) str({DOCKER_HUB_API}) if {{ var(txn.host) -m str * }} {{ var(txn.to) -m str {DOCKER_HUB} }}"
+    hub = f"{{ var(txn.host) -m str * }} {{ var(txn.to) -m str {DOCKER_HUB} }}"
+    yield f"http-request set-var(txn.to) str({DOCKER_HUB_API}) if {hub}"
     yield "http-request set-var(txn.host) var(txn.to) if { var(txn.host) -m str * }"
     yield f"http-request set-header host %[var(txn.host)] if {_STEP} !{{ var(txn.host) -m str = }}"
     yield f"http-request del-header authorization if {_STEP} !{{ var(txn.credentials) -m str k }}"
@@ -45,24 +46,25 @@ def request_rules(maps: Maps) -> Iterator[str]:
 def _path(maps: Maps) -> Iterator[str]:
     yield f"http-request set-var(txn.path) path if {_STEP}"
     moved = f"{_STEP} !{{ var(txn.strip) -m str 0 }} or {_STEP} !{{ var(txn.put) -m str -- - }} or "
-    yield f"http-request set-var(txn.reference_put) str(-) if !{{ var(txn.asks) -m str manifest }}"
+    yield "http-request set-var(txn.reference_put) str(-) if !{ var(txn.asks) -m str manifest }"
     moved += f"{_STEP} !{{ var(txn.reference_put) -m str -- - }}"
-    yield f"acl moved var(txn.moved) -m bool"
+    yield "acl moved var(txn.moved) -m bool"
     yield f"http-request set-var(txn.moved) bool(true) if {moved}"
     message = "the request is not sent on: the slashes or the beginning of its path are escaped"
     yield f"{answer(400, 'UNSUPPORTED', message)} if moved {{ path -m reg '%2[Ff]|^/(?!v2/)' }}"
     message = "the request is not sent on: the repository that it mounts from may have another name there"
     mounts = "{ path_sub /blobs/uploads } { query -m reg '(?:^|&)(?:f|%66)(?:r|%72)(?:o|%6[Ff])(?:m|%6[Dd])=' }"
     yield f"{answer(400, 'UNSUPPORTED', message)} if moved {mounts}"
-    yield "http-request set-var(txn.path) 'path,regsub(\"^/v2/\",\"\")' if moved"
+    yield 'http-request set-var(txn.path) \'path,regsub("^/v2/","")\' if moved'
     yield "http-request set-var(txn.begins) str() if moved"
     for strip in sorted(maps.strips):
         is_it = f"moved {{ var(txn.strip) -m str {strip} }}"
-        yield f"http-request set-var(txn.begins) 'var(txn.path),regsub(\"^((?:[^/]*/){{{strip}}}).*$\",\"\\1\")' if {is_it}"
-        yield f"http-request set-var(txn.path) 'var(txn.path),regsub(\"^(?:[^/]*/){{{strip}}}\",\"\")' if {is_it}"
+        first = f"(?:[^/]*/){{{strip}}}"
+        yield f'http-request set-var(txn.begins) \'var(txn.path),regsub("^({first}).*$","\\1")\' if {is_it}'
+        yield f'http-request set-var(txn.path) \'var(txn.path),regsub("^{first}","")\' if {is_it}'
     yield "http-request set-var-fmt(txn.path) %[var(txn.put)]/%[var(txn.path)] if moved !{ var(txn.put) -m str -- - }"
     referred = "moved !{ var(txn.reference_put) -m str -- - }"
-    yield f"http-request set-var(txn.path) 'var(txn.path),regsub(\"[^/]*$\",\"\")' if {referred}"
+    yield f'http-request set-var(txn.path) \'var(txn.path),regsub("[^/]*$","")\' if {referred}'
     yield f"http-request set-var-fmt(txn.path) %[var(txn.path)]%[var(txn.reference_put)] if {referred}"
     yield "http-request set-var-fmt(txn.path) /v2/%[var(txn.path)] if moved"
 
@@ -75,7 +77,8 @@ def _query() -> Iterator[str]:
     yield from without_namespace("txn.query", "txn.new_query", "if { var(txn.edit) -m str D }")
     yield from with_namespace("txn.query", "txn.namespace", "txn.new_query", "if { var(txn.edit) -m str S }")
     yield from with_first_namespace_only("txn.query", "txn.new_query", "if { var(txn.edit) -m str F }")
-    yield f"set-var(txn.sent_query) 'var(txn.new_query),regsub(\"^&\",\"?\")' if {_STEP} {{ var(txn.new_query) -m found }}"
+    has_query = f"{_STEP} {{ var(txn.new_query) -m found }}"
+    yield f'set-var(txn.sent_query) \'var(txn.new_query),regsub("^&","?")\' if {has_query}'
 
 
 def hops(maps: Maps, sockets: str, look_up: str, connect: int, response: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 _SPECIAL = re.compile(r"""([\s"'\\#$])""")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_no_key = re.compile(r"#|.*[\x00-\x20\x7f]|$", re.DOTALL).match
 _LINE_MAX = 16_000
 """In bytes: what HAProxy reads of a line of a map at once (`tune.bufsize`), and some room."""
 
@@ -54,7 +55,7 @@ class MapFile:
 
     def add(self, key: str, value: str, entry: str = "") -> None:
         """Have `key` mean `value`; `entry` says where that comes from. Raises NotWritableError."""
-        if not key or not value or re.search(r"[\x00-\x20\x7f]", key) or key.startswith("#") or _CONTROL.search(value):
+        if not value or _no_key(key) or _CONTROL.search(value):
             raise NotWritableError(f"{key!r} cannot be a key of a map")
         if len(key) + len(value) > _LINE_MAX:
             raise NotWritableError(f"{key[:100]!r}… is too long for a map")
