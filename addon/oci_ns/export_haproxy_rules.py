@@ -18,8 +18,8 @@ from oci_ns.tabulation import Tabulation
 
 HOP = "x-ns-inject-hop"
 """Header field with which HAProxy hands a request from one of its own frontends to the next."""
-HANDED = ("steps", "source", "own", "asks", "named", "base")
-"""The variables that it has, separated by bars."""
+HANDED = ("steps", "own", "asks", "named", "source", "base")
+"""The variables that it has, separated by bars: what a client may have put in them stands last."""
 BAD_ESCAPES = '"%(?![0-9A-Fa-f][0-9A-Fa-f])","%25",g'
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAME = f"{_LABEL}(?:[.]{_LABEL})*"
@@ -332,6 +332,8 @@ class Rules:
         yield "http-request set-var(txn.backend) var(txn.own) if known !decided"
         if self._maps.most_steps > 1:
             handed = "|".join(f"%[var(txn.{name})]" for name in HANDED)
+            if self._table.reads_namespaces:
+                yield "http-request set-var(txn.source) str(-) if several !names_host"
             yield f"http-request set-header {HOP} {handed} if several"
             yield "use_backend try1 if several"
         if elsewhere:

@@ -19,15 +19,16 @@ _RETRIED = "conn-failure empty-response junk-response response-timeout 502 503 5
 
 def request_rules(maps: Maps) -> Iterator[str]:
     """Rules that make a request the step's own. `txn.step` has the step; without one nothing changes."""
+    yield "# What the step says; a request that is passed on as it is has none."
     names = ("host", "strip", "put", "reference_put", "edit", "namespace", "credentials")
     for number, name in enumerate(names, start=2):
         yield f"http-request set-var(txn.{name}) 'var(txn.step),{field(number)}' if {_STEP}"
-    yield f"http-request set-var(txn.client_path) path if {_STEP}"
     yield f"http-request set-var(txn.client_target) pathq if {_STEP}"
     yield f"http-request set-var-fmt(txn.query) &%[query] if {_STEP} {{ query -m found }}"
     yield "http-request disable-l7-retry if !{ method GET HEAD }"
-    yield f"http-request set-var(txn.here) req.fhdr(host) if {_STEP}"
+    yield "# The path: what the repository loses at its beginning, and gets there; every other byte stays."
     yield from _path(maps)
+    yield "# The query: no ns (D), exactly the given one (S), or the first that says anything (F)."
     for line in _query():
         yield f"http-request {line}"
     yield f"http-request set-uri %[var(txn.path)]%[var(txn.sent_query)] if {_STEP}"
