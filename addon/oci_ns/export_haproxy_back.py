@@ -35,7 +35,7 @@ def response_rules(maps: Maps, look_up: str) -> Iterator[str]:
     yield "acl told var(res.told) -m found"
     yield "acl rerouted var(txn.rerouted) -m bool"
     yield "acl absolute var(res.told) -m reg '^(?:[A-Za-z]+:)?//'"
-    yield "acl elsewhere var(res.told) -m reg '#|^(?!https?:)[A-Za-z][A-Za-z0-9+.-]*:'"
+    yield "acl elsewhere var(res.told) -m reg -i '#|^(?!https?:)[A-Za-z][A-Za-z0-9+.-]*:'"
     yield "acl there var(res.there) -m bool"
     yield "acl of_v2 var(res.path) -m reg '^/v2(?:/|$)'"
     yield "acl rooted var(res.path) -m beg /"
