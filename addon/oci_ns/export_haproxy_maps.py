@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from oci_ns.distribution import escape_namespace
 from oci_ns.export import NotCarried
 from oci_ns.export_haproxy_servers import Servers
 from oci_ns.export_haproxy_text import MapFile, NotWritableError, inside_json
-from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, is_host, split_host
+from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, split_host
 from oci_ns.tabulation import (
     ANY,
-    ITSELF,
     Host,
     Kind,
     NamespaceEdit,
@@ -39,6 +39,8 @@ SOURCE = "*"
 KINDS = {Kind.ROOT: "r", Kind.BY_TAG: "t", Kind.BY_DIGEST: "d", Kind.BLOB: "b", Kind.REST: "x"}
 """The letter that the rules have for each kind, in the order of the fields of `ways`."""
 _EDITS = {NamespaceEdit.LEAVE: "L", NamespaceEdit.DROP: "D", NamespaceEdit.FIRST: "F", NamespaceEdit.SET: "S"}
+_ENDS = "/:@"
+"""What is behind a repository that something lies under: a tag or digest, too, where the path is none of the API's."""
 PARTS = {Part.SOURCE: "S", Part.ADDRESSED: "A", Part.NAMESPACE: "N", Part.PATH: "P", Part.SUBJECT: "I"}
 
 
@@ -130,7 +132,9 @@ class _Filler:
         for key, ways in sorted(table.paths.exactly.items()):
             self._put(maps.paths, key, self._ways_or_none(ways))
         for key, ways in sorted(table.paths.below.items()):
-            self._put(maps.paths_below, f"{key}/", self._ways_or_none(ways))
+            # The name of the registry itself ends at a slash.
+            for end in _ENDS if "/" in key else "/":
+                self._put(maps.paths_below, f"{key}{end}", self._ways_or_none(ways))
         for pattern, ways in sorted(table.paths.patterns.items()):
             self._add_path_pattern("", pattern, ways)
         return maps
@@ -146,10 +150,11 @@ class _Filler:
     def _scopes_of(self, number: str, host: Host) -> str:
         """What a host's requests are looked up in, as the row of `hosts` has it."""
         for spoken, scopes in sorted(host.by_namespace.items()):
-            if spoken != ITSELF and not _is_pattern(spoken) and not is_host(spoken):
-                continue
-            key = _suffix(spoken, self._maps.namespace_suffixes) if _is_pattern(spoken) else spoken
-            self._put(self._maps.namespaces, f"{number}|{key if spoken != ITSELF else ''}", self._numbered(scopes))
+            # What is no host may be a namespace all the same: keys are escaped, and none of these is a pattern's.
+            key = quote(spoken, safe="", errors="surrogateescape")
+            if _is_pattern(spoken):
+                key = _suffix(spoken, self._maps.namespace_suffixes)
+            self._put(self._maps.namespaces, f"{number}|{key}", self._numbered(scopes))
         for pattern, ways in sorted(host.patterns.items()):
             self._add_path_pattern(number, pattern, ways)
         return f"{self._numbered(host.plain)} {self._numbered(host.other_namespace)}"
@@ -187,7 +192,8 @@ class _Filler:
             others = NONE
             for key, ways in below:
                 if key:
-                    self._put(self._maps.below, f"{name}/{key}/", ways)
+                    for end in _ENDS:
+                        self._put(self._maps.below, f"{name}/{key}{end}", ways)
                 else:
                     others = ways
             for key, ways in exactly:

@@ -110,7 +110,7 @@ class Servers:
         if _is_address(place.host):
             looked_up = ""
         elif self.settings.resolvers:
-            looked_up = " resolvers names init-addr none"
+            looked_up += " resolvers names"
         return f"  server {name} {_literal(place.host)}:{place.port}{self._tls(place)}{looked_up}"
 
     def _tls(self, place: Place) -> str:
@@ -124,6 +124,7 @@ class Servers:
 
     def _any(self, scheme: str) -> Iterator[str]:
         tls, alias = "", 'var(txn.to),regsub("^(?:index|registry-1)[.]docker[.]io$","docker.io")'
+        brackets, literal = '"[][]","",g', "{ var(txn.dns) -m reg '^[0-9.]+$|^[[]' }"
         if scheme == "https":
             tls = f" ssl verify required ca-file {word(self.settings.authorities)} sni var(txn.dns)"
         yield from (
@@ -131,8 +132,9 @@ class Servers:
             f"backend any-{scheme} from endpoints",
             '  http-request set-var(txn.dns) \'var(txn.to),regsub(":[0-9]*$","")\'',
             f"  http-request set-var(txn.port) int({DEFAULT_PORTS[scheme]})",
-            "  http-request set-var(txn.port) 'var(txn.to),field(2,:)' if { var(txn.to) -m sub : }",
-            "  http-request do-resolve(txn.ip,names,ipv4) var(txn.dns)",
+            "  http-request set-var(txn.port) 'var(txn.to),regsub(\"^.*:\",\"\")' if { var(txn.to) -m reg ':[0-9]+$' }",
+            f"  http-request set-var(txn.ip) 'var(txn.dns),regsub({brackets})' if {literal}",
+            "  http-request do-resolve(txn.ip,names,ipv4) var(txn.dns) unless { var(txn.ip) -m found }",
             f"  {_answer_unknown()} unless {{ var(txn.ip) -m found }}",
             "  http-request set-dst var(txn.ip)",
             "  http-request set-dst-port var(txn.port)",

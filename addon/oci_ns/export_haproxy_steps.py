@@ -41,7 +41,6 @@ def request_rules(maps: Maps) -> Iterator[str]:
     yield f"http-request set-header host %[var(txn.host)] if {_STEP} !{{ var(txn.host) -m str = }}"
     yield f"http-request del-header authorization if {_STEP} !{{ var(txn.credentials) -m str k }}"
     yield f"http-request del-header cookie if {_STEP} !{{ var(txn.credentials) -m str k }}"
-    yield f"http-request del-header proxy-authorization if {_STEP}"
 
 
 def _path(maps: Maps) -> Iterator[str]:

@@ -138,8 +138,12 @@ FEATURES: dict[str, Callable[[Asked], bool]] = {
         _names_a_port(value, 80, 443) for value in namespaces_in(_query(asked))
     ),
     "more than one ns": lambda asked: len(namespaces_in(_query(asked))) > 1,
-    "a default port in the first component": lambda asked: re.match(r"/v2/[^/]*:(80|443)(/|$)", asked.target) is not None,
-    "the default port of the other scheme": lambda asked: _names_a_port(asked.named, 443 if asked.scheme == "http" else 80),
+    "a default port in the first component": lambda asked: (
+        re.match(r"/v2/[^/]*:(80|443)(/|$)", asked.target) is not None
+    ),
+    "the default port of the other scheme": lambda asked: _names_a_port(
+        asked.named, 443 if asked.scheme == "http" else 80
+    ),
     "a default port in Host": lambda asked: _names_a_port(asked.named, DEFAULT_PORTS[asked.scheme]),
     "not ASCII": lambda asked: not asked.target.isascii(),
     "a mount": lambda asked: "from=" in asked.target,
@@ -191,14 +195,18 @@ class Report:
 
     def __str__(self) -> str:
         counts = f"{self.equal} equal, {sum(self.refused.values())} refused {dict(self.refused)}"
-        return f"{counts}, not carried {dict(self.left_out)} ({self.affected} requests), {len(self.different)} different"
+        return (
+            f"{counts}, not carried {dict(self.left_out)} ({self.affected} requests), {len(self.different)} different"
+        )
 
     def add(self, difference: Difference, *, partial: bool, allowed: frozenset[str]) -> None:
         """Sort one request's outcome into the report; `allowed` are the features that the engine may refuse."""
         expected, found = difference.expected, difference.found
         if expected.is_like(found):
             self.equal += 1
-        elif found.error is not None and found.error[0] == 400 and (found.error[1] or difference.asked.method == "HEAD"):
+        elif (
+            found.error is not None and found.error[0] == 400 and (found.error[1] or difference.asked.method == "HEAD")
+        ):
             features = [name for name, has in FEATURES.items() if has(difference.asked)]
             named = [name for name in features if name in allowed]
             if named:
@@ -253,7 +261,9 @@ def export_to(engine: str, case: Case, directory: Path, servers: Everywhere, por
 
 
 @contextlib.contextmanager
-def engine_for(engine: str, case: Case, directory: Path, servers: Everywhere) -> Iterator[tuple[Conversation, Exported]]:
+def engine_for(
+    engine: str, case: Case, directory: Path, servers: Everywhere
+) -> Iterator[tuple[Conversation, Exported]]:
     """A running engine with the case's configuration, and a client of it."""
     port = free_port()
     exported = export_to(engine, case, directory, servers, port)

@@ -133,7 +133,7 @@ def test_names_are_looked_up_at_the_resolvers_that_are_given() -> None:
     files = exported(TWO, replace(SETTINGS, resolvers=("192.0.2.1", "[2001:db8::1]:5353")))
     assert "  nameserver ns0 192.0.2.1:53\n  nameserver ns1 [2001:db8::1]:5353\n" in files.files[MAIN]
     assert "server at quay.io:443 ssl verify required" in files.files[MAIN]
-    assert "resolvers names init-addr none" in files.files[MAIN]
+    assert "init-addr libc,none resolvers names" in files.files[MAIN]
 
 
 def test_of_many_hosts_only_endpoints_have_a_backend() -> None:
