@@ -20,6 +20,9 @@ HOP = "x-ns-inject-hop"
 """Header field with which HAProxy hands a request from one of its own frontends to the next."""
 HANDED = ("steps", "own", "asks", "named", "source", "base")
 """The variables that it has, separated by bars: what a client may have put in them stands last."""
+NOT_MOVABLE = "%2[Ff]|^/(?!v2(?:/|$))"
+"""A path whose components cannot be told apart by its slashes, or whose beginning is escaped."""
+ESCAPED = "the request is not sent on: the slashes or the beginning of its path are escaped"
 BAD_ESCAPES = '"%(?![0-9A-Fa-f][0-9A-Fa-f])","%25",g'
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAME = f"{_LABEL}(?:[.]{_LABEL})*"
@@ -336,6 +339,8 @@ class Rules:
             handed = "|".join(f"%[var(txn.{name})]" for name in HANDED)
             if self._table.reads_namespaces:
                 yield "http-request set-var(txn.source) str(-) if several !names_host"
+            # A later step might have to move the repository, and would refuse what an earlier one was sent.
+            yield f"{answer(400, 'UNSUPPORTED', ESCAPED)} if several {{ path -m reg '{NOT_MOVABLE}' }}"
             yield f"http-request set-header {HOP} {handed} if several"
             yield "use_backend try1 if several"
         if elsewhere:

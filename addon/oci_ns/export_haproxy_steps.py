@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from oci_ns.export_haproxy_maps import Maps
 from oci_ns.export_haproxy_query import with_first_namespace_only, with_namespace, without_namespace
-from oci_ns.export_haproxy_rules import HANDED, HOP, answer, field, step_of
+from oci_ns.export_haproxy_rules import ESCAPED, HANDED, HOP, NOT_MOVABLE, answer, field, step_of
 from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_API
 
 _STEP = "{ var(txn.step) -m found }"
@@ -50,8 +50,7 @@ def _path(maps: Maps) -> Iterator[str]:
     moved += f"{_STEP} !{{ var(txn.reference_put) -m str -- - }}"
     yield "acl moved var(txn.moved) -m bool"
     yield f"http-request set-var(txn.moved) bool(true) if {moved}"
-    message = "the request is not sent on: the slashes or the beginning of its path are escaped"
-    yield f"{answer(400, 'UNSUPPORTED', message)} if moved {{ path -m reg '%2[Ff]|^/(?!v2/)' }}"
+    yield f"{answer(400, 'UNSUPPORTED', ESCAPED)} if moved {{ path -m reg '{NOT_MOVABLE}' }}"
     message = "the request is not sent on: the repository that it mounts from may have another name there"
     mounts = "{ path_sub /blobs/uploads } { query -m reg '(?:^|&)(?:f|%66)(?:r|%72)(?:o|%6[Ff])(?:m|%6[Dd])=' }"
     yield f"{answer(400, 'UNSUPPORTED', message)} if moved {mounts}"
