@@ -149,6 +149,9 @@ FEATURES: dict[str, Callable[[Asked], bool]] = {
         re.search("%(?!3A)", value) is not None for _, value in _namespaces(asked)
     ),
     "a registry in upper case in ns": lambda asked: any(value != value.lower() for value in _spoken(asked)),
+    "an ns that is no host": lambda asked: any(
+        re.fullmatch(r"[A-Za-z0-9.:-]*", value) is None for value in _spoken(asked)
+    ),
     "more than one ns": lambda asked: len(_spoken(asked)) > 1,
     "a port in the first component": lambda asked: re.match(r"/v2/[^/]*:", asked.target) is not None,
     "the default port of the other scheme": lambda asked: _names_a_port(
