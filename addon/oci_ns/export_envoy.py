@@ -48,6 +48,8 @@ def _not_carried(tabulation: Tabulation, settings: Settings) -> Iterable[NotCarr
     elif destination is not None and destination.scheme != tabulation.scheme:
         why = f"the table is for requests that come by {tabulation.scheme}, not {destination.scheme}"
         yield NotCarried("destination", why)
+    if not settings.listen:
+        yield NotCarried("listen", "there is no address to listen at")
     if settings.key and not settings.certificate:
         yield NotCarried("key", "there is no certificate that it is for")
 
@@ -89,7 +91,6 @@ def _typed(name: str, kind: str, **fields: Value) -> dict[str, Value]:
 
 
 def _document(settings: Settings) -> dict[str, Value]:
-    listeners = [_listener(f"listener-{i}", each, settings) for i, each in enumerate(settings.listen, 1)]
     in_turn = {
         "name": "in-turn",
         "internal_listener": {},
@@ -99,7 +100,7 @@ def _document(settings: Settings) -> dict[str, Value]:
     return {
         "bootstrap_extensions": [internal],
         "static_resources": {
-            "listeners": [*listeners, in_turn],
+            "listeners": [_listener(settings), in_turn],
             "clusters": [
                 _cluster("https", settings, verified=True),
                 _cluster("https-insecure", settings, verified=False),
@@ -110,9 +111,8 @@ def _document(settings: Settings) -> dict[str, Value]:
     }
 
 
-def _listener(name: str, listen: Listen, settings: Settings) -> dict[str, Value]:
-    address = {"address": listen.host or "::", "port_value": listen.port, "ipv4_compat": not listen.host}
-    chain: dict[str, Value] = {"filters": [_manager(name, settings, "outer", is_inner=False)]}
+def _listener(settings: Settings) -> dict[str, Value]:
+    chain: dict[str, Value] = {"filters": [_manager("listener", settings, "outer", is_inner=False)]}
     if settings.certificate:
         certificate = {
             "certificate_chain": {"filename": settings.certificate},
@@ -121,7 +121,14 @@ def _listener(name: str, listen: Listen, settings: Settings) -> dict[str, Value]
         common = {"tls_certificates": [certificate], "alpn_protocols": ["h2", "http/1.1"]}
         kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
         chain["transport_socket"] = _typed("envoy.transport_sockets.tls", kind, common_tls_context=common)
-    return {"name": name, "address": {"socket_address": address}, "filter_chains": [chain]}
+    address, *more = map(_address, settings.listen)
+    listener: dict[str, Value] = {"name": "listener", **address, "filter_chains": [chain]}
+    return {**listener, "additional_addresses": more} if more else listener
+
+
+def _address(listen: Listen) -> dict[str, Value]:
+    address = {"address": listen.host or "::", "port_value": listen.port, "ipv4_compat": not listen.host}
+    return {"address": {"socket_address": address}}
 
 
 _HTTP_1: dict[str, Value] = {
@@ -207,6 +214,13 @@ def _local_reply(flags: list[str], status: int, code: str, failed: str) -> dict[
     return reply
 
 
+# Envoy finds no route without this field, so that it is no earlier than here that it can be the client's again.
+_PROTO: dict[str, Value] = {
+    "request_headers_to_remove": ["x-forwarded-proto"],
+    "request_headers_to_add": [{"header": {"key": "x-forwarded-proto", "value": f"%REQ({PREFIX}proto)%"}}],
+}
+
+
 def _routes(settings: Settings, *, is_inner: bool) -> dict[str, Value]:
     own = [f"{PREFIX}{name}" for name in ("kind", "to")]
     once: dict[str, Value] = {"retry_on": "reset-before-request", "num_retries": 1}
@@ -217,7 +231,7 @@ def _routes(settings: Settings, *, is_inner: bool) -> dict[str, Value]:
     def to_hosts(kind: str, retry: dict[str, Value]) -> dict[str, Value]:
         return {
             "match": {"prefix": "/", "headers": [{"name": own[0], "string_match": {"exact": kind}}]},
-            "request_headers_to_remove": own,
+            **_PROTO,
             "response_headers_to_remove": unsaid,
             "route": {"cluster_header": own[1], "timeout": "0s", "retry_policy": retry},
         }
@@ -228,7 +242,8 @@ def _routes(settings: Settings, *, is_inner: bool) -> dict[str, Value]:
     return {
         "name": "all",
         "domains": ["*"],
-        "include_request_attempt_count": not is_inner,
+        # After those of a route.
+        "request_headers_to_remove": [*own, f"{PREFIX}proto"],
         "routes": routes,
     }
 
@@ -241,6 +256,7 @@ def _in_turn_route(to: str) -> dict[str, Value]:
     }
     return {
         "match": {"prefix": "/", "headers": [{"name": to, "string_match": {"exact": "in-turn"}}]},
+        **_PROTO,
         "route": {"cluster": "in-turn", "timeout": "0s", "retry_policy": retry},
     }
 

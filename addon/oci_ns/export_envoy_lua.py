@@ -186,15 +186,15 @@ local function read(text)
   return plan
 end
 
--- What Envoy adds, and what its parts tell each other, ends here.
+-- What Envoy's parts tell each other ends here, but for the client's X-Forwarded-Proto, of which routes make use.
 local function clear(headers)
   local own = {}
   for name in pairs(headers) do
-    if name:find("^x%-envoy%-") or name:find("^x%-ns%-inject%-") then own[#own + 1] = name end
+    if name:find("^x%-envoy%-") or (name:find("^x%-ns%-inject%-") and name ~= "x-ns-inject-proto") then
+      own[#own + 1] = name
+    end
   end
-  local proto = headers:get("x-ns-inject-proto")
   for _, name in ipairs(own) do headers:remove(name) end
-  if proto then headers:replace("x-forwarded-proto", proto) else headers:remove("x-forwarded-proto") end
 end
 
 local function carry_out(handle, plan, kind)
@@ -641,10 +641,10 @@ local number = 0
 
 local function try_in_turn(handle, plans, several, target, subject)
   local headers = handle:headers()
-  number = (number + 1) % 65536
+  number = number + 1
   for i, plan in ipairs(plans) do headers:replace("x-ns-inject-plan-" .. i, written(plan)) end
   headers:replace("x-ns-inject-count", tostring(#plans))
-  headers:replace("x-ns-inject-number", tostring(number))
+  headers:replace("x-ns-inject-number", string.format("%d", number))
   headers:replace("x-ns-inject-several", tostring(several))
   headers:replace("x-ns-inject-subject", form_encoded(subject))
   headers:replace("x-ns-inject-code", UNKNOWN[target.operation] or "NAME_UNKNOWN")
@@ -707,7 +707,7 @@ function envoy_on_request(handle)
   local repository = first and target.scope:sub(#first + 2) or target.scope
   local subject = repository ~= "" and source .. "/" .. repository .. target.suffix or source
   if chosen.status then
-    local message = message_of(chosen.message, {source, asked.name, spoken, target.path, subject})
+    local message = message_of(chosen.message, {source, asked.name, "ns=" .. spoken, target.path, subject})
     local greeted = chosen.greeted and target.operation == "ping"
     return refuse(handle, greeted and 200 or chosen.status, chosen.code, message, chosen.detail)
   end
@@ -731,19 +731,22 @@ end
 
 IN_TURN = r"""
 -- One request for each place that is tried, in the order of their plans. Envoy's retry makes it anew while the answer
--- says that the next place is due. What the places before said is kept by the request's number.
+-- says that the next place is due. What the places before said is kept by the request's number, for a while: a client
+-- that is gone does not ask again.
 
 local said = {}
+local KEPT = 65536
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local count, number = tonumber(headers:get("x-ns-inject-count")), headers:get("x-ns-inject-number")
-  if headers:get("x-envoy-attempt-count") == "1" then said[number] = {at = 1, absent = true} end
-  local before = said[number]
+  local count, number = tonumber(headers:get("x-ns-inject-count")), tonumber(headers:get("x-ns-inject-number"))
+  local before = said[number] or {at = 1, absent = true}
+  said[number], said[number - KEPT] = before, nil
   local several, absence = headers:get("x-ns-inject-several"), headers:get("x-ns-inject-absence")
   local subject, code = form_decoded(headers:get("x-ns-inject-subject")), headers:get("x-ns-inject-code")
   if before.at > count then
     local told = table.concat(before, "; ")
+    said[number] = nil
     if before.absent then return refuse(handle, 404, code, "no endpoint has " .. subject .. ": " .. told) end
     return refuse(handle, 502, "UNAVAILABLE", "no endpoint serves " .. subject .. ": " .. told)
   end
@@ -751,7 +754,7 @@ function envoy_on_request(handle)
   local twin = headers:get("x-ns-inject-plan-" .. (before.at + 1))
   twin = twin and read(twin).twin == "true" or false
   local origin = headers:get(":path")
-  note(handle, plan, origin, table.concat({number, several, absence, tostring(twin)}, " "))
+  note(handle, plan, origin, table.concat({string.format("%d", number), several, absence, tostring(twin)}, " "))
   clear(headers)
   carry_out(handle, plan, "pull")
 end
@@ -763,7 +766,9 @@ function envoy_on_response(handle)
   local number, several, absence, twin = noted.more:match("^(%d+) (%l+) (%l+) (%l+)$")
   local status, failed = tonumber(headers:get(":status")), headers:get("x-ns-inject-failed")
   headers:remove("x-ns-inject-failed")
+  number = tonumber(number)
   local before = said[number]
+  if not before then return end
   if twin == "true" and failed == "connect" then
     before.at = before.at + 1
     headers:add("x-ns-inject-next", "1")

@@ -47,7 +47,7 @@ def lines_of(table: Tabulation) -> Iterator[str]:
     for begin in range(0, len(lines), _LINES):
         yield "(function()"
         yield from lines[begin : begin + _LINES]
-        yield "end)()"
+        yield "end)();"
 
 
 def _bytes(text: str) -> bytes:
