@@ -223,22 +223,21 @@ _PROTO: dict[str, Value] = {
 
 def _routes(settings: Settings, *, is_inner: bool) -> dict[str, Value]:
     own = [f"{PREFIX}{name}" for name in ("kind", "to")]
-    once: dict[str, Value] = {"retry_on": "reset-before-request", "num_retries": 1}
-    patient: dict[str, Value] = {**once, "per_try_idle_timeout": f"{settings.response_seconds}s"}
+    patient: dict[str, Value] = {"retry_policy": {"per_try_idle_timeout": f"{settings.response_seconds}s"}}
     # Nobody upstream says what only Envoy's parts tell each other.
     unsaid: list[Value] = [f"{PREFIX}failed", f"{PREFIX}next"]
 
-    def to_hosts(kind: str, retry: dict[str, Value]) -> dict[str, Value]:
+    def to_hosts(kind: str, more: dict[str, Value]) -> dict[str, Value]:
         return {
             "match": {"prefix": "/", "headers": [{"name": own[0], "string_match": {"exact": kind}}]},
             **_PROTO,
             "response_headers_to_remove": unsaid,
-            "route": {"cluster_header": own[1], "timeout": "0s", "retry_policy": retry},
+            "route": {"cluster_header": own[1], "timeout": "0s", **more},
         }
 
     routes: list[Value] = [to_hosts("pull", patient)]
     if not is_inner:
-        routes += [to_hosts("rest", once), to_hosts("other", once), _in_turn_route(own[1])]
+        routes += [to_hosts("rest", {}), to_hosts("other", {}), _in_turn_route(own[1])]
     return {
         "name": "all",
         "domains": ["*"],
@@ -298,7 +297,11 @@ def _limits() -> dict[str, Value]:
 
 def _protocol(**upstream: Value) -> dict[str, Value]:
     kind = "extensions.upstreams.http.v3.HttpProtocolOptions"
-    options: dict[str, Value] = {"explicit_http_config": {"http_protocol_options": _HTTP_1}}
+    options: dict[str, Value] = {
+        "explicit_http_config": {"http_protocol_options": _HTTP_1},
+        # Less than servers wait: to send on a connection that is just being closed would be to no avail.
+        "common_http_protocol_options": {"idle_timeout": "4s"},
+    }
     if upstream:
         options["upstream_http_protocol_options"] = upstream
     return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": _API + kind, **options}}
