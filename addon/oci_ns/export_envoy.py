@@ -163,7 +163,7 @@ def _manager(name: str, settings: Settings, block: str, *, is_inner: bool) -> di
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         codec_type="HTTP1" if is_inner else "AUTO",
-        http_protocol_options={**_HTTP_1, "accept_http_10": True},
+        http_protocol_options={**_HTTP_1, "accept_http_10": True, "allow_custom_methods": True},
         early_header_mutation_extensions=[early],
         use_remote_address=False,
         skip_xff_append=True,

@@ -1,7 +1,7 @@
 """A tabulation as Lua's tables: a line for each part, with the entry that it comes from.
 
-The code that reads them is in `export_envoy_lua`. Parts that are the same are written once and named by their number. LuaJIT takes no more than 65,536 constants in one
-function, so the lines stand in functions of a few hundred.
+The code that reads them is in `export_envoy_lua`. Parts that are the same are written once and named by their number.
+LuaJIT takes no more than 65,536 constants in one function, so the lines stand in functions of a few hundred.
 """
 
 from __future__ import annotations
