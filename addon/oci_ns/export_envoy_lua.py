@@ -543,7 +543,8 @@ end
 
 local function spoken_at(host, name, source)
   if source == name and host.names[""] then return host.names[""] end
-  return is_host(source) and longest(host.names, source) or host.other
+  -- A namespace that is no host's is itself alone: no pattern matches it.
+  return is_host(source) and longest(host.names, source) or host.names[source] or host.other
 end
 
 -- The plans ----------------------------------------------------------------------------------------------------------
