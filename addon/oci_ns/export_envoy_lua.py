@@ -243,8 +243,9 @@ end
 -- A reference as the client can follow it; unchanged where it leads elsewhere.
 local function reference(plan, text)
   if text:find("#.") then return text end
-  local scheme, rest = text:match("^([A-Za-z][A-Za-z0-9+.-]*):(.*)$")
-  rest = rest or text
+  local bare = text:gsub("#$", "")
+  local scheme, rest = bare:match("^([A-Za-z][A-Za-z0-9+.-]*):(.*)$")
+  rest = rest or bare
   local authority, after = rest:match("^//([^/?#]*)(.*)$")
   local absolute = authority ~= nil and authority ~= ""
   if absolute and not is_endpoint(plan, (scheme or plan.scheme):lower(), authority) then return text end
