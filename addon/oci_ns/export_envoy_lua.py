@@ -544,8 +544,9 @@ end
 
 local function spoken_at(host, name, source)
   if source == name and host.names[""] then return host.names[""] end
-  -- A namespace that is no host's is itself alone: no pattern matches it.
-  return is_host(source) and longest(host.names, source) or host.names[source] or host.other
+  if is_host(source) then return longest(host.names, source) or host.other end
+  -- A namespace that is no host's is itself alone: no pattern matches it, nor is it one.
+  return source:sub(1, 1) ~= "*" and host.names[source] or host.other
 end
 
 -- The plans ----------------------------------------------------------------------------------------------------------

@@ -80,8 +80,10 @@ def looked_up(table: Tabulation, asked: Asked) -> Outcome | None:
 def _spoken(host: Host, name: str, source: str) -> Scopes:
     if source == name and ITSELF in host.by_namespace:
         return host.by_namespace[ITSELF]
-    # A namespace that is no host's is itself alone: no pattern matches it.
-    found = _longest(host.by_namespace, source) if is_host(source) else host.by_namespace.get(source)
+    if is_host(source):
+        return _longest(host.by_namespace, source) or host.other_namespace
+    # A namespace that is no host's is itself alone: no pattern matches it, nor is it one.
+    found = None if source.startswith(ANY) else host.by_namespace.get(source)
     return found or host.other_namespace
 
 
