@@ -8,19 +8,18 @@ it again as long as the answer says so. Knows Envoy's API, version 3; nothing of
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from oci_ns.export import Exported, Listen, NotCarried, NotCarriedError, Settings
-from oci_ns.export_envoy_lua import CARRYING, IN_TURN, LOOKUP, NAMES, PREFIX
-from oci_ns.export_envoy_table import comment, lines_of, quoted
+from oci_ns.export_envoy_lua import inner, outer
+from oci_ns.export_envoy_table import comment
+from oci_ns.export_envoy_yaml import Value, write
 from oci_ns.tabulation import Part, Tabulation
 
 NAME = "envoy.yaml"
-
-Value = str | int | bool | Mapping[str, Any] | Sequence[Any]
+PREFIX = "x-ns-inject-"
+"""What the names of the header fields begin with that this Envoy's parts tell each other; none of them leaves it."""
 
 _API = "type.googleapis.com/envoy."
 _UNLIMITED = 1_000_000
@@ -33,11 +32,11 @@ def export(tabulation: Tabulation, settings: Settings) -> Exported:
     left_out = tuple(_not_carried(tabulation, settings))
     if left_out and not settings.allow_partial:
         raise NotCarriedError(left_out)
-    blocks = {_LUA.format("outer"): _outer(tabulation, settings), _LUA.format("inner"): _inner(settings)}
+    blocks = {_LUA.format("outer"): outer(tabulation, settings), _LUA.format("inner"): inner(settings)}
     document = _document(settings)
     lines = ["# Made by ns-inject from registries.conf: change that, and export again. For Envoy 1.34 or later."]
     lines += [f"# Left out: {comment(str(each))}" for each in left_out]
-    _write(document, 0, blocks, lines)
+    write(document, 0, blocks, lines)
     return Exported({NAME: "\n".join(lines) + "\n"}, left_out)
 
 
@@ -52,35 +51,6 @@ def _not_carried(tabulation: Tabulation, settings: Settings) -> Iterable[NotCarr
         yield NotCarried("listen", "there is no address to listen at")
     if settings.key and not settings.certificate:
         yield NotCarried("key", "there is no certificate that it is for")
-
-
-# -- Lua ---------------------------------------------------------------------------------------------------------------
-
-
-def _outer(tabulation: Tabulation, settings: Settings) -> list[str]:
-    destination = settings.destination
-    addressed = "nil"
-    if destination is not None and isinstance(destination.host, str):
-        addressed = f"{{{quoted(destination.scheme)}, {quoted(destination.host)}, {destination.port}}}"
-    own = [
-        f"local TABLE_SCHEME = {quoted(tabulation.scheme)}",
-        f"local READS_NAMESPACES = {'true' if tabulation.reads_namespaces else 'false'}",
-        f"local DESTINATION = {addressed}",
-    ]
-    code = [*own, *_shared(settings), *CARRYING.splitlines(), *LOOKUP.splitlines()]
-    return [*code, "", "-- What registries.conf says, with the entry that each part comes from", *lines_of(tabulation)]
-
-
-def _inner(settings: Settings) -> list[str]:
-    return [*_shared(settings), *CARRYING.splitlines(), *IN_TURN.splitlines()]
-
-
-def _shared(settings: Settings) -> list[str]:
-    return [
-        f"local LISTENING = {'true' if settings.destination is not None else 'false'}",
-        f"local BASE = {quoted('https://' if settings.certificate else 'http://')}",
-        *NAMES.splitlines(),
-    ]
 
 
 # -- the document -----------------------------------------------------------------------------------------------------
@@ -348,29 +318,3 @@ def _in_turn_cluster() -> dict[str, Value]:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
-
-
-# -- YAML -------------------------------------------------------------------------------------------------------------
-
-
-def _write(value: Mapping[str, Value], depth: int, blocks: Mapping[str, list[str]], lines: list[str]) -> None:
-    """The value in YAML, its scalars in JSON, which is YAML too; `blocks` has the code by what stands for it."""
-    margin = "  " * depth
-    for key, each in value.items():
-        begin = f"{margin}{key if key.isidentifier() else json.dumps(key)}:"
-        if key == "inline_string" and isinstance(each, str):
-            lines.append(f"{begin} |2")
-            lines += [f"{margin}  {line}".rstrip() for line in blocks[each]]
-        elif isinstance(each, Mapping) and each:
-            lines.append(begin)
-            _write(each, depth + 1, blocks, lines)
-        elif isinstance(each, Sequence) and any(isinstance(item, Mapping) for item in each):
-            lines.append(begin)
-            for item in each:
-                if not isinstance(item, Mapping):
-                    raise TypeError("a list is of mappings or of scalars")
-                at = len(lines)
-                _write(item, depth + 2, blocks, lines)
-                lines[at] = f"{margin}  - {lines[at].lstrip()}"
-        else:
-            lines.append(f"{begin} {json.dumps(each, ensure_ascii=False)}")
