@@ -1,4 +1,4 @@
-"""The configuration of Envoy (1.34 or later) that does what a tabulation says: one file, `envoy.yaml`.
+"""The configuration of Envoy (tried with 1.40) that does what a tabulation says: one file, `envoy.yaml`.
 
 A request is looked up, and its head edited, by Lua (`export_envoy_lua`); Envoy's own parts carry it: three dynamic
 forward proxies (https, https without verification, http) resolve and connect, whatever the number of registries. Where
@@ -34,7 +34,7 @@ def export(tabulation: Tabulation, settings: Settings) -> Exported:
         raise NotCarriedError(left_out)
     blocks = {_LUA.format("outer"): outer(tabulation, settings), _LUA.format("inner"): inner(settings)}
     document = _document(settings)
-    lines = ["# Made by ns-inject from registries.conf: change that, and export again. For Envoy 1.34 or later."]
+    lines = ["# Made by ns-inject from registries.conf: change that, and export again. Tried with Envoy 1.40."]
     lines += [f"# Left out: {comment(str(each))}" for each in left_out]
     write(document, 0, blocks, lines)
     return Exported({NAME: "\n".join(lines) + "\n"}, left_out)
