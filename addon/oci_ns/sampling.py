@@ -116,7 +116,8 @@ class Sampler:
         if decision.error is not None:
             error = decision.error
             detail = error.detail if isinstance(error.detail, str) else ""
-            refusal = Refusal(error.status, error.code, _templated(error.message, sample, target, decision), detail)
+            message = _templated(error.message, sample, target, decision)
+            refusal = Refusal(error.status, error.code, message, detail, _is_greeted(decision))
             return Way((), refusal, str(registry.origin) if registry is not None else "")
         steps = tuple(self._step(sample, target, each) for each in (decision, *decision.alternatives))
         return Way(steps, None, steps[0].entry or (str(registry.origin) if registry is not None else ""))
@@ -149,6 +150,11 @@ class Sampler:
             return None
         is_source = sample.source != "" and decision.host == split_host(sample.source)[0]
         return Address(decision.scheme, Part.SOURCE if is_source else decision.host, decision.port)
+
+
+def _is_greeted(decision: Decision) -> bool:
+    """As in `flows.error_answer`."""
+    return decision.operation is Operation.PING and decision.source is Source.HOST
 
 
 def _requests(repository: str, reference: str) -> list[tuple[str, str]]:

@@ -155,6 +155,8 @@ class Refusal:
     code: str
     message: Text
     detail: str = ""
+    is_greeted: bool = False
+    """Whether a ping is told with status 200, as by the registry that its client believes to talk to."""
 
 
 @dataclass(frozen=True, slots=True)

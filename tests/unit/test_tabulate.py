@@ -22,6 +22,7 @@ from oci_ns.tabulate import tabulate
 from oci_ns.tabulation import Tabulation
 from tests.unit import generated
 from tests.unit.generated import Case
+from tests.unit.plain_rules import Options
 from tests.unit.tabulated import Asked, looked_up, outcome_of
 from tests.unit.test_decision_properties import options_of, table_of
 from tests.unit.test_routes import CONFIGS
@@ -87,6 +88,24 @@ def test_what_is_generated_is_told_by_the_table(case: Case) -> None:
     tables = tables_of(table)
     for asking in filter(is_of_the_table, case.askings):
         assert_is_told(tables(asking.scheme), asking, table.decide(*asking))
+
+
+OTHER_NAMES = """
+[[registry]]
+prefix = "*.q.io"
+[[registry.mirror]]
+location = "q.io"
+[[registry.mirror]]
+location = "q.io"
+namespace-proxy = "a b&c"
+"""
+
+
+@pytest.mark.parametrize("namespace", ["a+b%26c", "*.q.io", "*", "g.q.io", "none", "none/at/all"])
+def test_a_namespace_that_is_no_host_is_told_by_itself(namespace: str) -> None:
+    table = table_of(OTHER_NAMES, Options(client_namespace="reject"))
+    asking = generated.Asking("GET", "https", "q.io", 443, f"/v2/a/manifests/1?ns={namespace}")
+    assert_is_told(tabulate(table, "https"), asking, table.decide(*asking))
 
 
 def test_every_source_occurs_in_what_is_told() -> None:
