@@ -97,13 +97,12 @@ class Wire:
     def takes_no_connections(self) -> Iterator[None]:
         """For as long, connecting neither succeeds nor fails: the queue of connections that nobody accepts is full."""
         host, port = self.authority.split(":")
-        with contextlib.ExitStack() as waiting:
-            with self.door:
-                try:
-                    while True:
-                        waiting.enter_context(socket.create_connection((host, int(port)), timeout=_FULL_AFTER))
-                except TimeoutError:
-                    yield
+        with contextlib.ExitStack() as waiting, self.door:
+            try:
+                while True:
+                    waiting.enter_context(socket.create_connection((host, int(port)), timeout=_FULL_AFTER))
+            except TimeoutError:
+                yield
         # The queue is empty when one that is new is through.
         socket.create_connection((host, int(port)), timeout=_SECONDS_MAX).close()
 
