@@ -26,6 +26,7 @@ from oci_ns.decision import Decision, Policy
 from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
+from oci_ns.heap import HeapTrimming, trimmer
 from oci_ns.hook_table import HookTable
 from oci_ns.index import RouteIndex
 from oci_ns.legacy_events import spare_legacy_events
@@ -98,6 +99,7 @@ class NsInject:
         """Called with each load of the configuration; True: it is in use now."""
         self._reloader = Reloader(self._use, failed=lambda: self.on_load(False))
         self._end_watch: Callable[[], None] = lambda: None
+        self._heap = HeapTrimming(trimmer())
 
     def load(self, loader: Loader) -> None:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
@@ -124,6 +126,7 @@ class NsInject:
             logger.warning("%s", printable(exposure))
         self._end_watch()
         self._end_watch = watch(self._reloader)
+        self._heap.begin()
 
     def configure(self, updated: Collection[str]) -> None:
         """Read the files again where their options changed, and apply the policy's."""
@@ -215,6 +218,7 @@ class NsInject:
     def done(self) -> None:
         """End what goes on in the background."""
         self._end_watch()
+        self._heap.end()
         views.unregister()
         if self._last in ctx.master.addons:
             ctx.master.addons.remove(self._last)
