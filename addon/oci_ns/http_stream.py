@@ -17,7 +17,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import _events, _hooks
 
-from oci_ns.no_answer import CLIENT_GONE
+from oci_ns.no_answer import CLIENT_GONE, as_of_endpoint, is_end_of_client
 
 _streams: WeakKeyDictionary[http.HTTPFlow, ReferenceType[Stream]] = WeakKeyDictionary()
 
@@ -104,7 +104,7 @@ class Stream(layers.HttpStream):
             self._forget_failed_connections()
             if self._is_answered:
                 return
-            event.message = self.given_up or event.message
+            event.message = self.given_up or as_of_endpoint(event.message)
             if not self.context.client.connected:
                 # What had to wait for the endpoint ends with the client, and looks as if the endpoint had ended it.
                 event.message = CLIENT_GONE
@@ -119,6 +119,8 @@ class Stream(layers.HttpStream):
                 if self.flow.response is not None:
                     yield from self._answer(self.flow.response)
                     return
+        elif is_end_of_client(event.message):
+            event.message = CLIENT_GONE
         yield from super().handle_protocol_error(event)
 
     def _forget_failed_connections(self) -> None:

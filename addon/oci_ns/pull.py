@@ -21,7 +21,8 @@ QUIET_SECONDS = 10.0
 RETRY_SECONDS = 30.0
 """How long one stays open whose last blob failed: clients wait longer before each try."""
 
-_TRANSFERS_MAX = 2000
+REQUESTS_MAX = 2000
+"""After so many it is over, and what comes then is another: who asks without end must not be remembered without end."""
 _BROKEN = frozenset({Kind.WRONG_DIGEST, Kind.WRONG_SIZE, Kind.TRUNCATED, Kind.NOT_A_MANIFEST})
 """No client takes this for the image."""
 _REMARKS = frozenset({Kind.WRONG_NAMESPACE, Kind.WRONG_MEDIA_TYPE, Kind.NAMESPACE_UNCONFIRMED})
@@ -58,6 +59,11 @@ class Pull:
     remarks: dict[str, str] = field(default_factory=dict)
     """What was found besides: kind to text."""
     transfers: list[Transfer] = field(default_factory=list)
+    """Where they are kept."""
+    requests: int = 0
+    """How many of its requests have come to their end."""
+    is_challenged: bool = False
+    """Whether the last of them was asked for a login."""
     children: dict[str, str] = field(default_factory=dict)
     """What the indexes list: digest to platform."""
     fetched: set[str] = field(default_factory=set)
@@ -98,8 +104,7 @@ class Pull:
             return SETTLED_SECONDS
         if result != "failed":
             return QUIET_SECONDS
-        last = self.transfers[-1] if self.transfers else None
-        if last is not None and last.challenged:
+        if self.is_challenged:
             return QUIET_SECONDS
         return SETTLED_SECONDS if not self.fetched else RETRY_SECONDS
 
@@ -115,8 +120,8 @@ class Pull:
         if record.endpoint and record.endpoint not in self.endpoints:
             self.endpoints.append(record.endpoint)
         self.passed_over += [each for each in record.passed_over if each not in self.passed_over]
-        if len(self.transfers) < _TRANSFERS_MAX:
-            self.transfers.append(transfer.without_body())
+        self.requests += 1
+        self.is_challenged = transfer.challenged
         self.remarks.update({each.kind.value: each.text for each in transfer.findings if _is_remark(each, record)})
         problem = _problem(transfer)
         if problem:

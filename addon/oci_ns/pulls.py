@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from oci_ns.distribution import Operation
-from oci_ns.pull import Pull
+from oci_ns.pull import REQUESTS_MAX, Pull
 from oci_ns.transfer import Transfer
 
 _OPEN_MAX = 2000
@@ -26,7 +26,9 @@ _Client = tuple[str, str, str, str]
 class Pulls:
     """Groups transfers. Each is told twice, when it begins and when it ends, in the order of time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_transfers: bool = False) -> None:
+        """`keep_transfers`: each pull has its transfers, without their bodies, when it is over."""
+        self._keep_transfers = keep_transfers
         self._open: dict[_Client, list[Pull]] = {}
         self._given_up: list[Pull] = []
 
@@ -46,10 +48,12 @@ class Pulls:
         """The answer is there, or there is none."""
         pull.under_way -= 1
         pull.take(transfer)
+        if self._keep_transfers:
+            pull.transfers.append(transfer.without_body())
 
     def over(self, now: float) -> list[Pull]:
         """Those that are over by now, in the order in which they began. They are not open any more."""
-        found = [pull for pull in self.open() if not pull.under_way and now - pull.ended >= pull.patience]
+        found = [pull for pull in self.open() if _is_over(pull, now)]
         excess = sum(map(len, self._open.values())) - len(found) - _OPEN_MAX
         if excess > 0:
             over = {id(pull) for pull in found}
@@ -112,13 +116,18 @@ class Pulls:
         return pull
 
 
+def _is_over(pull: Pull, now: float) -> bool:
+    quiet = not pull.under_way and now - pull.ended >= pull.patience
+    return quiet or pull.requests >= REQUESTS_MAX
+
+
 def pulls_in(transfers: Iterable[Transfer]) -> list[Pull]:
     """The pulls of transfers that are all over, in the order in which they began."""
     events: list[tuple[float, int, int, Transfer]] = []
     for number, transfer in enumerate(transfers):
         events.append((transfer.begun, 1, number, transfer))
         events.append((max(transfer.ended or transfer.begun, transfer.begun), 2, number, transfer))
-    pulls, found = Pulls(), list[Pull]()
+    pulls, found = Pulls(keep_transfers=True), list[Pull]()
     under_way: dict[int, Pull | None] = {}
     for time, phase, number, transfer in sorted(events, key=lambda event: event[:3]):
         found += pulls.over(time)

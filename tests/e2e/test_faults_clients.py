@@ -14,12 +14,28 @@ from functools import partial
 import pytest
 
 from lab.asking import ask
+from lab.http2 import cancel, tls
 from lab.leaks import assert_nothing_is_kept, open_files
 from lab.mitmdump import Mitmdump
 from lab.network import PrivateNetwork
 from lab.process import rss_kib, wait_until
 from lab.serve import Serve
-from lab.wire import BLOB, DIGEST, HALF, MANIFEST, NAMESPACE, Play, Talk, Wire, answer, head, healthy, length, wire
+from lab.wire import (
+    BLOB,
+    DIGEST,
+    HALF,
+    MANIFEST,
+    NAMESPACE,
+    Play,
+    Talk,
+    Wire,
+    answer,
+    failing,
+    head,
+    healthy,
+    length,
+    wire,
+)
 
 UPLOAD = "/v2/team/app/blobs/uploads/1"
 TIMES = 25
@@ -216,6 +232,23 @@ def test_an_endpoint_learns_that_the_client_is_gone_in_the_middle_of_a_blob(worl
 
     assert_nothing_is_kept(world.runner.pid, leave)
     world.goes_on()
+
+
+def test_a_client_that_cancels_a_blob_says_nothing_of_the_endpoint(world: World) -> None:
+    ended = threading.Semaphore(0)
+
+    def play(talk: Talk) -> None:
+        talk.say(head(b"200 OK", length(BLOB)), HALF)
+        talk.stall()
+        ended.release()
+
+    world.server.play = failing(play, manifests=False)
+    mark = len(world.runner.log())
+    with tls(world.runner.port, "quay.test:443", world.runner.ca_pem) as connection:
+        cancel(connection, "quay.test", f"/v2/team/app/blobs/{DIGEST}", len(HALF))
+        assert ended.acquire(timeout=20)
+    world.goes_on()
+    assert not re.search(r"no endpoint|truncated|failed: |passed over", world.runner.log()[mark:])
 
 
 def test_a_client_that_leaves_before_the_endpoint_is_connected_says_nothing_of_the_endpoint(world: World) -> None:

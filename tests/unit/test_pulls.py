@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oci_ns.findings import Finding, Kind
-from oci_ns.pull import QUIET_SECONDS, RETRY_SECONDS, SETTLED_SECONDS, Pull
+from oci_ns.pull import QUIET_SECONDS, REQUESTS_MAX, RETRY_SECONDS, SETTLED_SECONDS, Pull
 from oci_ns.pull_text import pull_line, pull_object, pull_row
 from oci_ns.pulls import Pulls, pulls_in
 from oci_ns.timeline import timeline_lines
@@ -211,6 +211,17 @@ def test_open_pulls_are_bounded() -> None:
         pulls.end(pull, each)
     assert len(pulls.over(2.6)) == 500
     assert len(list(pulls.open())) == 2_000
+
+
+def test_who_asks_without_end_is_not_remembered_without_end() -> None:
+    pulls, over = Pulls(), list[Pull]()
+    for number in range(3 * REQUESTS_MAX):
+        each = transfer(f"GET blob @sha256:{number:064x}", number / 1000, body=b"")
+        pull = pulls.begin(each)
+        assert pull is not None
+        pulls.end(pull, each)
+        over += pulls.over(number / 1000)
+    assert [(pull.requests, len(pull.asked), len(pull.transfers)) for pull in over] == [(REQUESTS_MAX,) * 2 + (0,)] * 3
 
 
 # --- in words

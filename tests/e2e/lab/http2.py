@@ -11,7 +11,8 @@ from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, DataReceived, PingAckReceived, ResponseReceived, StreamEnded, StreamReset
 
 _PATIENCE_SECONDS = 20
 _CHUNK = 65536
@@ -42,12 +43,34 @@ def tls(
         yield secured
 
 
+def _connection() -> H2Connection:
+    return H2Connection(
+        H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding="latin-1")
+    )
+
+
+def cancel(connection: ssl.SSLSocket, authority: str, path: str, received: int) -> None:
+    """GET the path, and cancel that when so many bytes of the body are here; the connection stays for more."""
+    client = _connection()
+    client.initiate_connection()
+    fields = {":method": "GET", ":scheme": "https", ":authority": authority, ":path": path}
+    client.send_headers(1, list(fields.items()), end_stream=True)
+    connection.sendall(client.data_to_send())
+    got = 0
+    while got < received:
+        data = connection.recv(_CHUNK)
+        assert data
+        got += sum(len(event.data) for event in client.receive_data(data) if isinstance(event, DataReceived))
+    client.reset_stream(1, ErrorCodes.CANCEL)
+    client.ping(bytes(8))
+    connection.sendall(client.data_to_send())
+    while not any(isinstance(event, PingAckReceived) for event in client.receive_data(connection.recv(_CHUNK))):
+        pass
+
+
 def exchange(connection: ssl.SSLSocket, fields: Sequence[tuple[bytes, bytes]]) -> tuple[int | None, bytes]:
     """Send a request of these fields, pseudo-header fields included; the status (None: refused), and the body."""
-    config = H2Configuration(
-        validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding="latin-1"
-    )
-    client = H2Connection(config)
+    client = _connection()
     client.initiate_connection()
     client.send_headers(1, list(fields), end_stream=True)
     connection.sendall(client.data_to_send())
