@@ -41,13 +41,17 @@ def listen_of(text: str) -> Listen:
         raise ValueError(f"{text!r} is not [HOST:]PORT, with a port of 1 to 65535")
     if not colon:
         return Listen("", int(port))
-    try:
-        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        address = None
+    address = _address(host.removeprefix("[").removesuffix("]"))
     if address is None or host.startswith("[") != (address.version == 6):
         raise ValueError(f"{host!r} is not an IP address to listen at (IPv6 in brackets)")
     return Listen(str(address), int(port))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
 
 
 def destination_of(url: str) -> Address:
@@ -59,8 +63,10 @@ def destination_of(url: str) -> Address:
 
 
 def resolver_of(text: str) -> str:
-    """A name server as host:port; the port is that of DNS where none is given. Raises ValueError with the reason."""
+    """A name server's IP address and port, that of DNS where none is given. Raises ValueError with the reason."""
     host, port = split_host(text)
+    if _address(host) is None:
+        raise ValueError(f"{host!r} is not the IP address of a name server")
     return f"{f'[{host}]' if ':' in host else host}:{port or _DNS_PORT}"
 
 
