@@ -22,7 +22,7 @@ _CARRIED = frozenset(
         "ns_hook_table",
     }
 )
-_WHY = {
+WITHOUT_FORM = {
     "ns_blobs": "the engine passes blobs on itself",
     "ns_authfile": "the engine logs in nowhere: clients send their own login",
     "ns_certs_d": "certificates per endpoint are for the engine's own configuration; --ca names whom to trust",
@@ -74,4 +74,4 @@ def without_form(options: Mapping[str, str], defaults: Mapping[str, str]) -> Ite
     """The options that are set to something no engine can do."""
     for name, value in options.items():
         if value != defaults[name] and name not in _CARRIED:
-            yield NotCarried(f"{name}={value}", _WHY[name])
+            yield NotCarried(f"{name}={value}", WITHOUT_FORM[name])
