@@ -170,7 +170,8 @@ class _Export:
         yield "}"
 
     def _path(self, name: str) -> str:
-        return quoted(literal(f"{self._settings.directory.rstrip('/') or ''}/{name}"))
+        # Unlike certificates, which may be named by variables, these stand to the letter.
+        return quoted(f"{self._settings.directory.rstrip('/') or ''}/{name}")
 
     def _general(self) -> Iterator[str]:
         yield "access_log off;"
@@ -198,7 +199,7 @@ class _Export:
             yield f"    ssl_certificate_key {quoted(literal(settings.key or settings.certificate))};"
             yield "    ssl_protocols TLSv1.2 TLSv1.3;"
         yield from (f"    {line}" for line in _SERVER)
-        yield f"    proxy_ssl_trusted_certificate {quoted(literal(settings.authorities))};"
+        yield f"    proxy_ssl_trusted_certificate {quoted(settings.authorities)};"
         yield f"    proxy_connect_timeout {settings.connect_seconds}s;"
         yield f"    proxy_read_timeout {settings.response_seconds}s;"
         yield f"    proxy_send_timeout {settings.response_seconds}s;"
