@@ -15,11 +15,12 @@ import pytest
 
 from lab.certificates import CertificateAuthority
 from lab.clients import Surroundings
-from lab.engines import ENGINES, export_by_command, started
+from lab.engines import ENGINES, NS_INJECT, export_by_command, started
 from lab.fixtures import ContainerdFactory, DockerdFactory, Images, PodmanFactory
+from lab.mitmdump import ADDON
 from lab.network import PROXY_NAME, ClientMachine, PrivateNetwork
 from lab.nsproxy import NamespaceProxy, assert_namespaced
-from lab.process import free_port
+from lab.process import clean_env, free_port, run
 from lab.registries import Pushed, Registry
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -192,6 +193,24 @@ def test_a_client_pulls_from_an_engine_where_dns_leads_it(
     for image in (images.hello, images.hello_docker, big):
         pulls(by_name, "docker.io", image, nsproxy, "docker.io")
     pulls(by_name, "quay.io", images.etcd, nsproxy, "quay.io")
+
+
+def test_the_check_of_a_client_that_dns_leads_to_an_engine_finds_nothing(
+    serve: Serve,
+    overridden: ClientMachine,
+    company: CertificateAuthority,
+    tls: Sequence[str],
+    nsproxy: NamespaceProxy,
+    tmp_path: Path,
+) -> None:
+    serve(CONFIG / "dns-override.conf", *tls, address=overridden.gateway, port=443)
+    root = tmp_path / "root"
+    root.mkdir()
+    client = [*NS_INJECT, "client", "podman", "--recipe", "dns", "--registries-conf", str(CONFIG / "dns-override.conf")]
+    client += ["--proxy", f"https://{overridden.gateway}", "--ca", str(company.pem), "--root", str(root)]
+    for step in ("--write", "--check"):
+        run([*client, step], env=clean_env(tmp_path, PYTHONPATH=str(ADDON.parent)))
+    assert [request.path for request in nsproxy.requests()] == ["/v2/", "/v2/"]
 
 
 # -- fallback ----------------------------------------------------------------------------------------------------------
