@@ -29,6 +29,7 @@ from oci_ns.whole_file import replace_file
 ENGINES = ("envoy", "haproxy", "nginx")
 _EXIT_NOT_CARRIED = 1
 _LISTEN = "127.0.0.1:5000"
+_STANDARD_OUTPUT = "-"
 
 Export = Callable[[Tabulation, Settings], Exported]
 _Value = TypeVar("_Value")
@@ -102,7 +103,8 @@ _Value = TypeVar("_Value")
     default="",
     type=click.Path(),
     metavar="FILE|DIRECTORY",
-    help="Where to write it: a file, or a directory where the engine needs several or this ends with a slash.",
+    help="Where to write it: a file, or a directory where the engine needs several or this ends with a slash; "
+    "'-' is standard output, which is the default.",
 )
 def export(
     engine: str,
@@ -149,7 +151,7 @@ def export(
         raise click.BadParameter("it is the key of a certificate: give --tls-cert, too", param_hint="--tls-key")
     to = _read(destination_of, destination, "--destination") if destination else None
     settings = Settings(
-        tuple(_read(listen_of, each, "--listen") for each in listen),
+        tuple(dict.fromkeys(_read(listen_of, each, "--listen") for each in listen)),
         certificate=os.path.abspath(certificate) if certificate else "",
         key=os.path.abspath(key) if key else "",
         destination=to,
@@ -158,7 +160,7 @@ def export(
         connect_seconds=int(addon.ns_connect_timeout),
         response_seconds=int(addon.ns_response_timeout),
         allow_partial=allow_partial,
-        directory=os.path.abspath(output),
+        directory=os.path.abspath(output if output != _STANDARD_OUTPUT else ""),
     )
     table = RouteTable(RouteIndex(load_or_exit(addon).registries), policy)
     scheme = to.scheme if to is not None else "https" if certificate else "http"
@@ -168,7 +170,8 @@ def export(
     _report([*without, *problems], allowed=allow_partial and exported is not None)
     if exported is None:
         sys.exit(_EXIT_NOT_CARRIED)
-    if not output:
+    _note_missing(settings)
+    if output in ("", _STANDARD_OUTPUT):
         _print(engine, exported)
     elif len(exported.files) > 1 or output.endswith(os.sep) or os.path.isdir(output):
         _write(Path(settings.directory), exported.files)
@@ -210,6 +213,13 @@ def _report(problems: Sequence[NotCarried], *, allowed: bool) -> None:
         sys.exit(_EXIT_NOT_CARRIED)
 
 
+def _note_missing(settings: Settings) -> None:
+    """Tell which files the engine will look for that are not here. It may run on another machine, which has them."""
+    for place in filter(None, (settings.certificate, settings.key, settings.authorities)):
+        if not os.path.isfile(place):
+            click.echo(printable(f"note: there is no {place} here: the engine does not start without it"), err=True)
+
+
 def _print(engine: str, exported: Exported) -> None:
     if len(exported.files) > 1:
         names = ", ".join(exported.files)
@@ -224,8 +234,17 @@ def _write(directory: Path, files: Mapping[str, str]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in reversed(list(files.items())):
             place = directory / name
-            replace_file(place, text.encode("utf-8", "surrogateescape"))
+            _put(place, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise click.ClickException(f"{place} cannot be written: {error.strerror}") from error
     for name in files:
         click.echo(f"written: {directory / name}", err=True)
+
+
+def _put(place: Path, content: bytes) -> None:
+    """Replace what is there; a symbolic link stays, and so does what is no file but a device or a pipe."""
+    if place.exists() and not place.is_file():
+        place.write_bytes(content)
+        return
+    file = Path(os.path.realpath(place))
+    replace_file(file, content, file.stat() if file.exists() else None)

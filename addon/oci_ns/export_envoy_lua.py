@@ -6,6 +6,7 @@ query that they edit, and cannot tell a repository from what follows it.
 
 from __future__ import annotations
 
+from oci_ns import presence
 from oci_ns.export import Settings
 from oci_ns.export_envoy_lua_carrying import CARRYING
 from oci_ns.export_envoy_lua_in_turn import IN_TURN
@@ -26,6 +27,7 @@ def outer(tabulation: Tabulation, settings: Settings) -> list[str]:
         f"local TABLE_SCHEME = {quoted(tabulation.scheme)}",
         f"local READS_NAMESPACES = {'true' if tabulation.reads_namespaces else 'false'}",
         f"local DESTINATION = {addressed}",
+        f"local PRESENCE = {{path = {quoted(presence.PATH)}, answer = {quoted(presence.answer().decode())}}}",
     ]
     code = [*own, *_shared(settings), *TARGETS.splitlines(), *LOOKUP.splitlines()]
     return [*code, "", "-- What registries.conf says, with the entry that each part comes from", *lines_of(tabulation)]

@@ -1,7 +1,7 @@
 """Lua code for Envoy that looks a request up in the table, and plans what becomes of it.
 
 The table is in `export_envoy_table`; how it is read is said in `tabulation`. Before it stand `TABLE_SCHEME`,
-`READS_NAMESPACES` and `DESTINATION`.
+`READS_NAMESPACES`, `DESTINATION` and `PRESENCE`.
 """
 
 from __future__ import annotations
@@ -210,6 +210,9 @@ function envoy_on_request(handle)
   if text:find("[%z\1-\32\127]") then return cannot(handle, "there is a control character in its target") end
   if is_misleading(text:match("^[^?]*")) then
     return refuse(handle, 404, "NAME_INVALID", "the request is not sent on: its path is another than it seems to be")
+  end
+  if method == "GET" and text == PRESENCE.path then
+    return handle:respond({[":status"] = "200", ["content-type"] = "application/json"}, PRESENCE.answer)
   end
   local asked, why = addressed(named)
   if why then return cannot(handle, why) end

@@ -29,7 +29,8 @@ def export(table: Tabulation, settings: Settings) -> Exported:
     for path in (settings.directory, settings.authorities, settings.certificate):
         argument(path)
     if settings.key:
-        problem = NotCarried("the key of the certificate", "HAProxy reads it from <certificate>.key")
+        why = f"HAProxy reads it from {settings.certificate}.key, or from the certificate's file where that has both"
+        problem = NotCarried("the key of the certificate", why)
         if settings.key != f"{settings.certificate}.key":
             raise NotCarriedError([problem])
     servers = Servers(settings)

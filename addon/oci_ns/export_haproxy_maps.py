@@ -7,7 +7,7 @@ has the same in HAProxy's language.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from oci_ns.distribution import escape_namespace
@@ -275,6 +275,8 @@ class _Filler:
         return found
 
     def _refusal(self, refusal: Refusal, entry: str) -> str:
+        # Which pings are greeted is told by the rules.
+        refusal = replace(refusal, is_greeted=False)
         name = self._refusals.get(refusal)
         if name is None:
             name = self._refusals[refusal] = f"r{len(self._refusals)}"

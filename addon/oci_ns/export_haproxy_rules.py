@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from oci_ns import presence
 from oci_ns.export import Settings
 from oci_ns.export_haproxy_maps import KINDS, Maps
 from oci_ns.export_haproxy_query import NAMED, PARAMETER
@@ -59,6 +60,12 @@ def answer(status: int, code: str, message: str, detail: str = "") -> str:
     return f"http-request return status {status} content-type application/json string '{quoted}' {version}"
 
 
+def _here() -> str:
+    """The action that answers whoever sets up a client."""
+    body, asked = presence.answer().decode(), f"{{ method GET }} {{ pathq -m str {presence.PATH} }}"
+    return f"http-request return status 200 content-type application/json string '{body}' if {asked}"
+
+
 class Rules:
     """The rules of the frontend that clients talk to."""
 
@@ -82,6 +89,7 @@ class Rules:
             yield f"  bind {host or '::'}:{listen.port}{everywhere}{tls}"
         for title, rules in (
             ("Nobody else may say where a request goes.", [f"http-request del-header {HOP}", *self._base()]),
+            ("Whether ns-inject is there.", [_here()]),
             ("The addressed host: lower case, without the scheme's own port.", self._addressed()),
             ("The path, decoded to be looked up; what is sent on stays as it is.", self._path()),
             ("The registry that the client's ns names.", self._spoken()),

@@ -1,13 +1,15 @@
 """A table of decisions as the configuration of nginx: one file, for `nginx -c`.
 
 Knows what the file consists of, and in which order. Written for nginx 1.18 and later; no module is needed but those
-that every distribution builds in (http_ssl, http_map, http_proxy, upstream_keepalive).
+that every distribution builds in (http_ssl, http_map, http_geo, http_rewrite, http_proxy, upstream_keepalive).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from oci_ns import presence
 from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export_nginx_answers import answer_maps, challenge_maps
 from oci_ns.export_nginx_hops import NAMES_ONLY, NEEDS_RESOLVERS, Hops, Upstreams, authority, is_address
@@ -135,8 +137,16 @@ class _Export:
         misleading = refuse(404, "NAME_INVALID", "the request is not sent on: its path is another than it seems to be")
         yield Map("$oci_misleading", "oci_way_0", words(("!", misleading)), default="$oci_way_1")
         absolute = refuse(400, "UNSUPPORTED", "this is no forward proxy: send the path alone, and the host as Host")
+        yield Map("$oci_form", "oci_way_form", words(("!", absolute)), default="$oci_way_0")
+        self._hops.statuses.add(200)
         yield Map(
-            "$oci_form", "oci_way", words(("!", absolute)), default="$oci_way_0", about="What becomes of the request."
+            "$oci_form$request_method $request_uri",
+            "oci_way",
+            expressions=expressions(
+                (f"^GET {re.escape(presence.PATH)}$", f"!200 {literal(presence.answer().decode())}")
+            ),
+            default="$oci_way_form",
+            about="What becomes of the request.",
         )
         status = expressions((r"^ping !\S+-greeting ", "200"), (r"^\S+ !(?<oci_status_>[0-9]{3})", "$oci_status_"))
         yield Map("$oci_parsed $oci_way", "oci_status", expressions=status)
@@ -160,7 +170,8 @@ class _Export:
         yield "}"
 
     def _path(self, name: str) -> str:
-        return quoted(literal(f"{self._settings.directory.rstrip('/') or ''}/{name}"))
+        # Unlike certificates, which may be named by variables, these stand to the letter.
+        return quoted(f"{self._settings.directory.rstrip('/') or ''}/{name}")
 
     def _general(self) -> Iterator[str]:
         yield "access_log off;"
@@ -188,7 +199,7 @@ class _Export:
             yield f"    ssl_certificate_key {quoted(literal(settings.key or settings.certificate))};"
             yield "    ssl_protocols TLSv1.2 TLSv1.3;"
         yield from (f"    {line}" for line in _SERVER)
-        yield f"    proxy_ssl_trusted_certificate {quoted(literal(settings.authorities))};"
+        yield f"    proxy_ssl_trusted_certificate {quoted(settings.authorities)};"
         yield f"    proxy_connect_timeout {settings.connect_seconds}s;"
         yield f"    proxy_read_timeout {settings.response_seconds}s;"
         yield f"    proxy_send_timeout {settings.response_seconds}s;"

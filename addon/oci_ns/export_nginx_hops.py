@@ -28,7 +28,7 @@ HOPS_MAX = 8
 """nginx follows at most ten redirections of its own in one request."""
 NOTHING = "-"
 NAMES_ONLY = "nginx compares only names with certificates: write a name, or insecure = true"
-NEEDS_RESOLVERS = "nginx looks its name up for each request: name servers have to be given (resolvers)"
+NEEDS_RESOLVERS = "nginx looks its name up for each request: name servers have to be given (--resolver)"
 NEVER = "%"
 """No client's `ns` that is read is that."""
 

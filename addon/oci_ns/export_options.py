@@ -22,7 +22,7 @@ _CARRIED = frozenset(
         "ns_hook_table",
     }
 )
-_WHY = {
+WITHOUT_FORM = {
     "ns_blobs": "the engine passes blobs on itself",
     "ns_authfile": "the engine logs in nowhere: clients send their own login",
     "ns_certs_d": "certificates per endpoint are for the engine's own configuration; --ca names whom to trust",
@@ -41,13 +41,17 @@ def listen_of(text: str) -> Listen:
         raise ValueError(f"{text!r} is not [HOST:]PORT, with a port of 1 to 65535")
     if not colon:
         return Listen("", int(port))
-    try:
-        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        address = None
+    address = _address(host.removeprefix("[").removesuffix("]"))
     if address is None or host.startswith("[") != (address.version == 6):
         raise ValueError(f"{host!r} is not an IP address to listen at (IPv6 in brackets)")
     return Listen(str(address), int(port))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
 
 
 def destination_of(url: str) -> Address:
@@ -59,8 +63,10 @@ def destination_of(url: str) -> Address:
 
 
 def resolver_of(text: str) -> str:
-    """A name server as host:port; the port is that of DNS where none is given. Raises ValueError with the reason."""
+    """A name server's IP address and port, that of DNS where none is given. Raises ValueError with the reason."""
     host, port = split_host(text)
+    if _address(host) is None:
+        raise ValueError(f"{host!r} is not the IP address of a name server")
     return f"{f'[{host}]' if ':' in host else host}:{port or _DNS_PORT}"
 
 
@@ -68,4 +74,4 @@ def without_form(options: Mapping[str, str], defaults: Mapping[str, str]) -> Ite
     """The options that are set to something no engine can do."""
     for name, value in options.items():
         if value != defaults[name] and name not in _CARRIED:
-            yield NotCarried(f"{name}={value}", _WHY[name])
+            yield NotCarried(f"{name}={value}", WITHOUT_FORM[name])

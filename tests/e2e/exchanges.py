@@ -123,9 +123,13 @@ _NAMED = [
     _login("where credentials go", "kept.test", f"https://{PROXY}/token"),
     _login("at the host itself", PROXY, f"https://{PROXY}/token"),
     Exchange("a manifest's own place", TAG, "", PROXY, "GET", "kept.test", 200, ("Location: /v2/kept/a/manifests/1",)),
+    Exchange("whether ns-inject is there", "/.well-known/ns-inject", "", 200),
+    Exchange("more than whether ns-inject is there", "/.well-known/ns-inject?x", "", SOURCE),
+    Exchange("a HEAD of whether ns-inject is there", "/.well-known/ns-inject", "", SOURCE, "HEAD"),
     Exchange("other fields", TAG, fields=("X-Own: a, b", f"Docker-Content-Digest: {DIGEST}")),
 ]
 _LISTENING = [
+    Exchange("whether ns-inject is at the destination", "/.well-known/ns-inject", "", 200, named="nobody.test"),
     replace(_login("at the destination", "nobody.test", f"https://{PROXY}/token"), listening=True),
     replace(_login("somewhere else", "nobody.test", "https://auth.test/token"), listening=True),
     replace(_page("of the destination", f"https://{PROXY}/v2/x/tags/list?n=2"), served_by=PROXY, named="nobody.test"),

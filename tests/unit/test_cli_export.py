@@ -106,6 +106,59 @@ def test_a_single_file_has_its_own_name_in_a_directory(run: Run, tmp_path: Path)
     assert (tmp_path / "there" / "fake.conf").read_text() == f"in {tmp_path / 'there'}"
 
 
+def test_a_dash_is_standard_output(run: Run, tmp_path: Path) -> None:
+    result = run("-o", "-")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"in {tmp_path}", "")
+    assert os.listdir(tmp_path) == ["registries.conf"]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    there, link = tmp_path / "there" / "real.conf", tmp_path / "link.conf"
+    there.write_text("what was there")
+    there.chmod(0o640)
+    link.symlink_to("there/real.conf")
+    assert run("-o", "link.conf").exit_code == 0
+    assert link.is_symlink()
+    assert there.read_text() == f"in {tmp_path}"
+    assert there.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_no_file_is_written_to_and_stays(run: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Open at both ends, so that nobody waits for the other.
+    descriptor = os.open(pipe, os.O_RDWR)
+    try:
+        assert run("-o", "pipe").exit_code == 0
+        assert pipe.is_fifo()
+        assert os.read(descriptor, 1000).decode() == f"in {tmp_path}"
+    finally:
+        os.close(descriptor)
+
+
+def test_several_files_are_not_written_over_one(run: Run, engine: Engine, tmp_path: Path) -> None:
+    engine.make = lambda _: Exported({"main.conf": "1", "a.map": "2"})
+    (tmp_path / "file").write_text("what was there")
+    result = run("-o", "file")
+    assert (result.exit_code, result.stderr) == (1, f"Error: {tmp_path / 'file'} cannot be written: File exists\n")
+    assert (tmp_path / "file").read_text() == "what was there"
+
+
+@pytest.mark.parametrize("option", ["--tls-cert", "--tls-key", "--ca"])
+def test_a_file_that_the_engine_will_miss_is_noted(option: str, run: Run, tmp_path: Path) -> None:
+    files = {"--tls-cert": tmp_path / "c.pem", "--tls-key": tmp_path / "k.pem", "--ca": tmp_path / "a.pem"}
+    arguments = [str(word) for pair in files.items() for word in pair]
+    for other, file in files.items():
+        if other != option:
+            file.write_text("")
+    result = run(*arguments)
+    expected = f"note: there is no {files[option]} here: the engine does not start without it\n"
+    assert (result.exit_code, result.stderr) == (0, expected)
+    files[option].write_text("")
+    assert run(*arguments).stderr == ""
+
+
 def test_where_nothing_can_be_written_that_is_said(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run("-o", "file/below")
@@ -175,6 +228,7 @@ def test_other_options_are(assignment: str, run: Run) -> None:
     [
         ([], {"listen": (Listen("127.0.0.1", 5000),), "certificate": "", "key": "", "destination": None}),
         (["--listen", "80", "--listen", "[::1]:81"], {"listen": (Listen("", 80), Listen("::1", 81))}),
+        (["--listen", "80", "--listen", "80"], {"listen": (Listen("", 80),)}),
         (["--tls-cert", "/c.pem", "--tls-key", "/k.pem"], {"certificate": "/c.pem", "key": "/k.pem"}),
         (["--destination", "http://p.example.com"], {"destination": Address("http", "p.example.com", 80)}),
         (["--destination", "https://[::1]:5000/"], {"destination": Address("https", "::1", 5000)}),
@@ -242,6 +296,7 @@ def test_the_options_of_the_decision_are_in_the_table(run: Run, engine: Engine) 
         (["--destination", "https://proxy.example.com/?x"], "has more than scheme, host and port"),
         (["--destination", "https://u:secret@proxy.example.com"], "a user name or password"),
         (["--resolver", "not a host"], "'not a host' is not a host"),
+        (["--resolver", "dns.example.com"], "'dns.example.com' is not the IP address of a name server"),
         (["--tls-key", "k.pem"], "give --tls-cert, too"),
         (["--set", "ns_default=a b"], "ns_default"),
         (["--set", "ns_connect_timeout=0"], "ns_connect_timeout"),

@@ -159,7 +159,10 @@ def test_paths_of_the_settings_stay_in_their_words() -> None:
     found = read(exported(MIRROR, settings))
     spelt = NASTY.replace("$", "${oci_dollar}")
     assert [each.words[1] for each in of_kind(found, "ssl_certificate")] == [spelt]
-    assert [each.words[1] for each in of_kind(found, "proxy_ssl_trusted_certificate")] == [spelt]
+    # nginx takes no variables there: a dollar sign is one.
+    assert [each.words[1] for each in of_kind(found, "proxy_ssl_trusted_certificate")] == [NASTY]
+    assert [each.words[1] for each in of_kind(found, "proxy_temp_path")] == [f"{NASTY}/proxy_temp"]
+    assert [each.words[1] for each in of_kind(found, "pid")] == [f"{NASTY}/nginx.pid"]
 
 
 NOT_CARRIED = [
