@@ -1,13 +1,12 @@
 """The short way of an ordinary pull in nginx: one regular expression and one hash look-up lead to a whole URL.
 
-Knows which requests and which hosts of the table have it: a manifest or blob is asked for by GET or HEAD, in a path that
-everybody reads alike and without a query, at a host whose repositories all go one way. What is found is what the maps
-of `export_nginx_table` would find; everything else, and every endpoint behind the first, is left to those.
+Knows how these are looked up (`export_ordinary` says which pulls are ordinary, and where they go). What is found is
+what the maps of `export_nginx_table` would find; everything else, and every endpoint behind the first, is left to those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ INLINE = Place(1, "verified", "")
 _REST = rf"(?:{COMPONENT}/)+(?:manifests/(?:{TAG}|{DIGEST})|blobs/{DIGEST})"
 _PATH = rf"(?:(?<oci_plain_first>{COMPONENT})/)?(?<oci_plain_rest>{_REST})"
 _ORDINARY = rf"^(?:GET|HEAD) /v2/(?<oci_plain>{_PATH}) HTTP/1\.[01]$"
+_HOST_LIKE = r"\.|^localhost$"
 _PARTS = ("url", "more", "host", "place")
 
 
@@ -59,26 +59,30 @@ def quick_of(hop: Hop, place: Place, upstreams: Upstreams) -> Quick | None:
 
 @dataclass
 class QuickTable:
-    """Which hosts have a short way, and which first components at the hosts that read those.
+    """Which hosts have a short way; None: they are known, and have none.
 
-    None: they are known, and have none.
+    `readers` are the hosts at which the first component counts, and whether it may be a registry's; `firsts` has it
+    behind the host's name. `registries` and `unread` are what is, and is not, taken for a registry at all of them.
     """
 
     hosts: dict[str, Quick | None] = field(default_factory=dict)
-    readers: set[str] = field(default_factory=set)
+    readers: dict[str, bool] = field(default_factory=dict)
+    firsts: dict[str, Quick | None] = field(default_factory=dict)
     registries: dict[str, Quick | None] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
-    """What is not taken for a registry where it stands in the path."""
+
+    def _all(self) -> Iterator[Quick]:
+        for found in (self.hosts, self.firsts, self.registries):
+            yield from filter(None, found.values())
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has a short way."""
-        return not any((*self.hosts.values(), *self.registries.values()))
+        return not any(self._all())
 
     def places(self) -> set[Place]:
         """The locations that it needs, but for the first."""
-        found = {each.place for each in (*self.hosts.values(), *self.registries.values()) if each is not None}
-        return found - {INLINE}
+        return {each.place for each in self._all()} - {INLINE}
 
     def maps(self, destination: str) -> Iterator[Map]:
         """To `$oci_quick_url`, or `$oci_quick_more` at `$oci_quick_place`, and `$oci_quick_host` there.
@@ -91,36 +95,39 @@ class QuickTable:
             expressions=expressions((_ORDINARY, " ")),
             about="Pulls as most are: what is below is looked up for others only.",
         )
+        asks = any(self.readers.values())
+        if self.readers:
+            unknown = expressions((f"^{PLAIN_HOST}$", destination)) if destination else []
+            known = [Row(name, name) for name in self.hosts] if destination else []
+            yield Map("$http_host", "oci_quick_at", known, unknown, "$http_host")
         for part in _PARTS:
             if self.readers:
-                yield self._map("$http_host", f"oci_quick_own_{part}", part, self.hosts, "", destination)
-                others = expressions((r"\.|^localhost$", ""))
-                own = f"$oci_quick_own_{part}"
-                rows = [Row(name, quick.part(part)) for name, quick in self.registries.items() if quick is not None]
-                rows += [Row(name, own) for name in sorted(self.unread)]
-                yield Map("$oci_plain_first", f"oci_quick_path_{part}", rows, others, own)
-            yield self._map(
-                "$oci_ordinary$http_host", f"oci_quick_{part}", part, self.hosts, " ", destination, self.readers
-            )
+                own, path = f"$oci_quick_own_{part}", f"$oci_quick_path_{part}"
+                yield Map("$oci_quick_at", f"oci_quick_own_{part}", list(_rows(self.hosts, part)))
+                if asks:
+                    rows = [*_rows(self.registries, part), *(Row(name, own) for name in sorted(self.unread))]
+                    yield Map("$oci_plain_first", f"oci_quick_path_{part}", rows, expressions((_HOST_LIKE, "")), own)
+                    reading = [Row(name, path) for name, reads in self.readers.items() if reads]
+                    yield Map("$oci_quick_at", f"oci_quick_rest_{part}", reading, default=own)
+                rows = [Row(key, _text(quick, part)) for key, quick in self.firsts.items()]
+                rest = f"$oci_quick_rest_{part}" if asks else own
+                yield Map("$oci_quick_at/$oci_plain_first", f"oci_quick_first_{part}", rows, default=rest)
+            yield self._entrance(part, destination)
 
-    def _map(
-        self,
-        source: str,
-        variable: str,
-        part: str,
-        hosts: Mapping[str, Quick | None],
-        before: str,
-        destination: str,
-        readers: Iterable[str] = (),
-    ) -> Map:
-        reads = frozenset(readers)
+    def _entrance(self, part: str, destination: str) -> Map:
+        """What an ordinary request is looked up in first, by its Host behind a space, which no Host has."""
 
         def value(name: str) -> str:
-            if name in reads:
-                return f"$oci_quick_path_{part}"
-            quick = hosts.get(name)
-            return "" if quick is None else quick.part(part)
+            return f"$oci_quick_first_{part}" if name in self.readers else _text(self.hosts.get(name), part)
 
-        rows = [Row(before + name, text) for name in hosts if (text := value(name)) or destination]
-        others = [(f"^{before}{PLAIN_HOST}$", value(destination))] if destination else []
-        return Map(source, variable, rows, expressions(*others))
+        rows = [Row(f" {name}", text) for name in self.hosts if (text := value(name)) or destination]
+        others = [(f"^ {PLAIN_HOST}$", value(destination))] if destination else []
+        return Map("$oci_ordinary$http_host", f"oci_quick_{part}", rows, expressions(*others))
+
+
+def _text(quick: Quick | None, part: str) -> str:
+    return "" if quick is None else quick.part(part)
+
+
+def _rows(found: Mapping[str, Quick | None], part: str) -> Iterator[Row]:
+    return (Row(name, text) for name, quick in found.items() if (text := _text(quick, part)))

@@ -16,6 +16,7 @@ from oci_ns.export_nginx_lookups import below_maps, prefix_maps, reference_maps,
 from oci_ns.export_nginx_quick import Quick, QuickTable, quick_of
 from oci_ns.export_nginx_request import hub_names
 from oci_ns.export_nginx_text import Map, Row, expressions, literal, words
+from oci_ns.export_ordinary import in_paths, known_hosts
 from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_NAMES, split_host
 from oci_ns.tabulation import ANY, ITSELF, Address, Host, Kind, Paths, Scopes, Step, Tabulation, Ways
 
@@ -76,6 +77,7 @@ class Tables:
         for name, host in table.hosts.items():
             self._add_host(name, host)
         self._add_paths(table.paths)
+        self._add_quick()
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -93,7 +95,6 @@ class Tables:
             self.has_patterns |= is_pattern(name)
         greets, stays = not host.reads_paths, self._hops.finds(name)
         self._add_scopes(number, self._rendered(host.plain, Asker.HOST, stays=stays, greets=greets))
-        self._add_quick(name, host)
         if next((step.insecure for step in _steps(host) if step.to is None), False):
             self.own_unverified.add(name)
         if host.reads_paths:
@@ -185,28 +186,30 @@ class Tables:
         first = self._hops.firsts.get(next(iter(pulls))) if len(pulls) == 1 else None
         return None if first is None else quick_of(*first, self._hops.upstreams)
 
-    def _add_quick(self, name: str, host: Host) -> None:
-        if is_pattern(name):
-            return
-        plain, quick = host.plain, None
-        if not plain.exactly and len(plain.below) == 1:
-            first = self._firsts[self._way_number(plain.below[""], Asker.HOST, stays=self._hops.finds(name))]
-            quick = first if first is not None and not first.strip else None
-            if host.reads_paths:
-                self.quick.readers.add(name)
-        for spelt in DOCKER_HUB_NAMES if name == DOCKER_HUB else (name,):
-            self.quick.hosts[spelt] = quick
+    def _add_quick(self) -> None:
+        """Whose ordinary pulls are found the short way."""
+        quick = self.quick
+        for name, found in known_hosts(self.table).items():
+            if name not in self.ids:
+                continue
 
-    def _add_quick_paths(self, paths: Paths) -> None:
-        """The registries of which all repositories go one way."""
-        several = {key.partition("/")[0] for key in (*paths.exactly, *paths.below) if "/" in key}
-        several |= {key.partition(":")[0].partition("@")[0] for key in paths.exactly}
-        for key, ways in paths.below.items():
-            if "/" not in key and key not in several and self._is_carried(key) and ways is not None:
-                first = self._firsts[self._way_number(ways, Asker.PATH)]
-                self.quick.registries[key] = first if first is not None and first.strip <= 1 else None
-            elif "/" not in key and ways is None and key not in several:
-                self.quick.unread.add(key)
+            def first_of(ways: Ways | None, strip: int, stays: bool = self._hops.finds(name)) -> Quick | None:
+                first = None if ways is None else self._firsts[self._way_number(ways, Asker.HOST, stays=stays)]
+                return first if first is not None and first.strip <= strip else None
+
+            others = first_of(found.others, 0)
+            for spelt in DOCKER_HUB_NAMES if name == DOCKER_HUB else (name,):
+                quick.hosts[spelt] = others
+                if found.firsts or found.reads_paths:
+                    quick.readers[spelt] = found.reads_paths
+                for first, ways in found.firsts.items():
+                    quick.firsts[f"{spelt}/{first}"] = first_of(ways, 1)
+        for first, told in in_paths(self.table.paths).items():
+            if isinstance(told, bool):
+                quick.unread.add(first)
+            elif told is not None:
+                found_first = self._firsts[self._way_number(told, Asker.PATH)]
+                quick.registries[first] = found_first if found_first is None or found_first.strip <= 1 else None
 
     def _add_ways(self, number: str, texts: Mapping[str, str], told: str) -> None:
         """Most pulls go one way: only kinds that go another have a row of their own."""
@@ -219,7 +222,6 @@ class Tables:
 
     def _add_paths(self, paths: Paths) -> None:
         rows = self._rows
-        self._add_quick_paths(paths)
         for key, ways in paths.exactly.items():
             if self._is_carried(key):
                 _add_exactly(rows.paths_exactly, rows.paths_referenced, "", key, self._told(ways))

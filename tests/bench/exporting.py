@@ -15,7 +15,6 @@ from typing import Final
 
 from lab.engines import program, write
 from lab.process import Daemon, clean_env, free_port, listens
-
 from oci_ns.conf_files import parse_text
 from oci_ns.export import Exported, Listen, Settings
 from oci_ns.export_envoy import export as export_envoy
@@ -67,6 +66,8 @@ defaults
   timeout server 30s
   timeout http-keep-alive 300s
   http-reuse safe
+  retries 1
+  retry-on empty-response
 frontend clients
   bind 127.0.0.1:@port@
   default_backend endpoint
