@@ -345,7 +345,7 @@ class Rules:
             # A later step might have to move the repository, and would refuse what an earlier one was sent.
             yield f"{answer(400, 'UNSUPPORTED', ESCAPED)} if several {{ path -m reg '{NOT_MOVABLE}' }}"
             yield f"http-request set-header {HOP} {handed} if several"
-            yield f"use_backend try1 if several"
+            yield "use_backend try1 if several"
         yield from backend_of(self._maps.quick)
         if elsewhere:
             yield f"use_backend {elsewhere} unless known"

@@ -1,7 +1,7 @@
 """The short way of an ordinary pull in nginx: one regular expression and one hash look-up lead to a whole URL.
 
 Knows how these are looked up (`export_ordinary` says which pulls are ordinary, and where they go). What is found is
-what the maps of `export_nginx_table` would find; everything else, and every endpoint behind the first, is left to those.
+what the maps of `export_nginx_table` would find; all others, and endpoints behind the first, are left to those.
 """
 
 from __future__ import annotations
