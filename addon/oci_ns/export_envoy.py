@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from oci_ns.export import Exported, Listen, NotCarried, NotCarriedError, Settings
-from oci_ns.export_envoy_lua import inner, outer
+from oci_ns.export_envoy_lua import inner, outer, way_back
+from oci_ns.export_envoy_quick import PROGRAM_SIZE, Quick, filters, matcher, quick_of
 from oci_ns.export_envoy_table import comment
 from oci_ns.export_envoy_yaml import Value, write
 from oci_ns.tabulation import Part, Tabulation
@@ -33,7 +34,10 @@ def export(tabulation: Tabulation, settings: Settings) -> Exported:
     if left_out and not settings.allow_partial:
         raise NotCarriedError(left_out)
     blocks = {_LUA.format("outer"): outer(tabulation, settings), _LUA.format("inner"): inner(settings)}
-    document = _document(settings)
+    quick = quick_of(tabulation, settings)
+    if quick.is_carried:
+        blocks[_LUA.format("back")] = way_back(settings, quick)
+    document = _document(settings, quick)
     lines = ["# Made by ns-inject from registries.conf: change that, and export again. Tried with Envoy 1.40."]
     lines += [f"# Left out: {comment(str(each))}" for each in left_out]
     write(document, 0, blocks, lines)
@@ -60,17 +64,19 @@ def _typed(name: str, kind: str, **fields: Value) -> dict[str, Value]:
     return {"name": name, "typed_config": {"@type": _API + kind, **fields}}
 
 
-def _document(settings: Settings) -> dict[str, Value]:
+def _document(settings: Settings, quick: Quick) -> dict[str, Value]:
     in_turn = {
         "name": "in-turn",
         "internal_listener": {},
-        "filter_chains": [{"filters": [_manager("in-turn", settings, "inner", is_inner=True)]}],
+        "filter_chains": [{"filters": [_manager("in-turn", settings, "inner", None)]}],
     }
     internal = _typed("envoy.bootstrap.internal_listener", "extensions.bootstrap.internal_listener.v3.InternalListener")
+    size = {"re2.max_program_size.error_level": PROGRAM_SIZE}
     return {
         "bootstrap_extensions": [internal],
+        "layered_runtime": {"layers": [{"name": "expressions", "static_layer": size}]},
         "static_resources": {
-            "listeners": [_listener(settings), in_turn],
+            "listeners": [_listener(settings, quick), in_turn],
             "clusters": [
                 _cluster("https", settings, verified=True),
                 _cluster("https-insecure", settings, verified=False),
@@ -81,8 +87,8 @@ def _document(settings: Settings) -> dict[str, Value]:
     }
 
 
-def _listener(settings: Settings) -> dict[str, Value]:
-    chain: dict[str, Value] = {"filters": [_manager("listener", settings, "outer", is_inner=False)]}
+def _listener(settings: Settings, quick: Quick) -> dict[str, Value]:
+    chain: dict[str, Value] = {"filters": [_manager("listener", settings, "outer", quick)]}
     if settings.certificate:
         certificate = {
             "certificate_chain": {"filename": settings.certificate},
@@ -111,15 +117,21 @@ _HTTP_1: dict[str, Value] = {
 }
 
 
-def _manager(name: str, settings: Settings, block: str, *, is_inner: bool) -> dict[str, Value]:
-    """What speaks http with the client, or with this Envoy's own retry. It is to add nothing to what comes."""
+def _manager(name: str, settings: Settings, block: str, quick: Quick | None) -> dict[str, Value]:
+    """What speaks http with the client, or with this Envoy's own retry. It is to add nothing to what comes.
+
+    `quick` has the short ways from the client; None: it is Envoy's own retry.
+    """
+    is_inner = quick is None
     # The client's own X-Forwarded-Proto is kept apart before Envoy writes one.
     # What only Envoy's parts say is no client's.
     proto = f"{PREFIX}proto"
     kept = {"key": proto, "value": "%REQ(x-forwarded-proto)%"}
+    removed: list[Value] = [{"remove": proto}, {"remove": f"{PREFIX}to"}]
+    if not is_inner:
+        removed = [{"remove_on_match": {"key_matcher": {"prefix": each}}} for each in (PREFIX, "x-envoy-")]
     mutations: list[Value] = [
-        {"remove": proto},
-        {"remove": f"{PREFIX}to"},
+        *removed,
         {"append": {"header": kept, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
     ]
     early = _typed(
@@ -146,8 +158,9 @@ def _manager(name: str, settings: Settings, block: str, *, is_inner: bool) -> di
         stream_idle_timeout="0s",
         max_request_headers_kb=256,
         local_reply_config={"mappers": _local_replies(is_inner=is_inner)},
-        route_config={"virtual_hosts": [_routes(settings, is_inner=is_inner)]},
+        route_config={"virtual_hosts": [_routes(settings, quick)]},
         http_filters=[
+            *(filters(_LUA.format("back")) if quick is not None and quick.is_carried else ()),
             _typed("envoy.filters.http.lua", "extensions.filters.http.lua.v3.Lua", default_source_code=code),
             _typed(
                 "envoy.filters.http.dynamic_forward_proxy",
@@ -191,7 +204,7 @@ _PROTO: dict[str, Value] = {
 }
 
 
-def _routes(settings: Settings, *, is_inner: bool) -> dict[str, Value]:
+def _routes(settings: Settings, quick: Quick | None) -> dict[str, Value]:
     own = [f"{PREFIX}{name}" for name in ("kind", "to")]
     patient: dict[str, Value] = {"retry_policy": {"per_try_idle_timeout": f"{settings.response_seconds}s"}}
     # Nobody upstream says what only Envoy's parts tell each other.
@@ -206,14 +219,17 @@ def _routes(settings: Settings, *, is_inner: bool) -> dict[str, Value]:
         }
 
     routes: list[Value] = [to_hosts("pull", patient)]
-    if not is_inner:
+    if quick is not None:
         routes += [to_hosts("rest", {}), to_hosts("other", {}), _in_turn_route(own[1])]
+    ways: dict[str, Value] = {"routes": routes}
+    if quick is not None and quick.is_carried:
+        ways = {"matcher": matcher(quick, routes, _PROTO, patient)}
     return {
         "name": "all",
         "domains": ["*"],
         # After those of a route.
         "request_headers_to_remove": [*own, f"{PREFIX}proto"],
-        "routes": routes,
+        **ways,
     }
 
 

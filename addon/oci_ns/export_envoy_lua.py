@@ -13,6 +13,7 @@ from oci_ns.export_envoy_lua_in_turn import IN_TURN
 from oci_ns.export_envoy_lua_lookup import LOOKUP
 from oci_ns.export_envoy_lua_names import NAMES
 from oci_ns.export_envoy_lua_targets import TARGETS
+from oci_ns.export_envoy_quick import Quick, back
 from oci_ns.export_envoy_table import lines_of, quoted
 from oci_ns.tabulation import Tabulation
 
@@ -31,6 +32,11 @@ def outer(tabulation: Tabulation, settings: Settings) -> list[str]:
     ]
     code = [*own, *_shared(settings), *TARGETS.splitlines(), *LOOKUP.splitlines()]
     return [*code, "", "-- What registries.conf says, with the entry that each part comes from", *lines_of(tabulation)]
+
+
+def way_back(settings: Settings, quick: Quick) -> list[str]:
+    """The lines for answers to what went the short way."""
+    return [*_shared(settings), *back(quick)]
 
 
 def inner(settings: Settings) -> list[str]:

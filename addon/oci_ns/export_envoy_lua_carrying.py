@@ -11,7 +11,7 @@ CARRYING = r"""
 
 -- A plan as one text, its parts in this order, and back. No part has a space in it.
 local PARTS = {"to", "authority", "keeps", "twin", "client", "endpoint", "namespaced", "spoken", "rerouted", "changed",
-               "scheme", "host", "port", "target"}
+               "scheme", "host", "port", "target", "origin", "base"}
 
 local function written(plan)
   local all = {}
@@ -151,18 +151,23 @@ local function map_each(headers, name, mapped)
   for _, value in ipairs(values) do headers:add(name, value) end
 end
 
-local function for_the_client(headers, plan, origin, base)
-  if not (headers:get("location") or headers:get("link") or headers:get("www-authenticate")) then return end
+-- Most answers have nothing of that.
+local function is_of_interest(headers)
+  return headers:get("location") or headers:get("link") or headers:get("www-authenticate")
+end
+
+local function for_the_client(headers, plan)
+  if not is_of_interest(headers) then return end
   if plan.keeps ~= "true" then headers:remove("www-authenticate") end
   if plan.changed ~= "true" and not LISTENING then return end
   local redirect = headers:get(":status"):sub(1, 1) == "3"
   map_each(headers, "location", function(told)
     local mapped = reference(plan, told)
-    return redirect and mapped == origin and told or mapped
+    return redirect and mapped == plan.origin and told or mapped
   end)
   map_each(headers, "link", function(told) return link(plan, told) end)
   if LISTENING and plan.rerouted ~= "true" then
-    map_each(headers, "www-authenticate", function(told) return challenge(plan, told, base) end)
+    map_each(headers, "www-authenticate", function(told) return challenge(plan, told, plan.base) end)
   end
 end
 
@@ -170,9 +175,8 @@ local NOTE = "ns_inject"
 
 local function note(handle, plan, origin, more)
   local noted = handle:streamInfo():dynamicMetadata()
+  plan.origin, plan.base = origin, BASE .. (handle:headers():get(":authority") or "")
   noted:set(NOTE, "plan", written(plan))
-  noted:set(NOTE, "origin", origin)
-  noted:set(NOTE, "base", BASE .. (handle:headers():get(":authority") or ""))
   if more then noted:set(NOTE, "more", more) end
 end
 """

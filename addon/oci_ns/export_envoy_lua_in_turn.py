@@ -55,6 +55,6 @@ function envoy_on_response(handle)
     return
   end
   said[number] = nil
-  for_the_client(headers, plan, noted.origin, noted.base)
+  for_the_client(headers, plan)
 end
 """

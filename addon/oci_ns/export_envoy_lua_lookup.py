@@ -205,7 +205,6 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   local method, text, named = headers:get(":method"), headers:get(":path"), headers:get(":authority")
-  clear(headers)
   if not text or text:sub(1, 1) ~= "/" then return cannot(handle, "its target is no path") end
   if text:find("[%z\1-\32\127]") then return cannot(handle, "there is a control character in its target") end
   if is_misleading(text:match("^[^?]*")) then
@@ -270,7 +269,9 @@ function envoy_on_request(handle)
 end
 
 function envoy_on_response(handle)
+  local headers = handle:headers()
+  if not is_of_interest(headers) then return end
   local noted = handle:streamInfo():dynamicMetadata():get(NOTE)
-  if noted then for_the_client(handle:headers(), read(noted.plan), noted.origin, noted.base) end
+  if noted then for_the_client(headers, read(noted.plan)) end
 end
 """

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export_haproxy_back import request_notes, response_rules
 from oci_ns.export_haproxy_maps import Maps, maps_of
+from oci_ns.export_haproxy_quick import request_rules as quick_request_rules
+from oci_ns.export_haproxy_quick import response_rules as quick_response_rules
 from oci_ns.export_haproxy_rules import Rules
 from oci_ns.export_haproxy_servers import Servers
 from oci_ns.export_haproxy_steps import hops, request_rules
 from oci_ns.export_haproxy_text import argument, shown, word
+from oci_ns.reference import registry_name
 from oci_ns.tabulation import Tabulation
 
 MAIN = "haproxy.cfg"
@@ -34,10 +37,12 @@ def export(table: Tabulation, settings: Settings) -> Exported:
         if settings.key != f"{settings.certificate}.key":
             raise NotCarriedError([problem])
     servers = Servers(settings)
-    maps = maps_of(table, servers)
-    own = ""
-    if settings.destination is not None and isinstance(settings.destination.host, str):
-        own = servers.endpoint(settings.destination, False, "")[0]
+    to, own, unknown = settings.destination, "", ""
+    if to is not None and isinstance(to.host, str):
+        unknown = registry_name(to.scheme, to.host, to.port)
+    maps = maps_of(table, servers, unknown)
+    if to is not None and unknown:
+        own = servers.endpoint(to, False, "")[0]
     left_out = (*maps.left_out, *servers.left_out)
     if left_out and not settings.allow_partial:
         raise NotCarriedError(left_out)
@@ -56,8 +61,10 @@ def _lines(
     yield from ("", "global", f"  tune.bufsize {_BUFFER}", f"  tune.maxrewrite {_BUFFER // 4}")
     yield from _listening(settings)
     yield from ("", "defaults endpoints from listening")
+    yield from (f"  {line}" for line in quick_request_rules(maps.quick))
     yield from (f"  {line}" for line in request_rules(maps))
     yield from (f"  {line}" for line in request_notes())
+    yield from (f"  {line}" for line in quick_response_rules(maps.quick, settings.directory, rules.map("steps")))
     yield '  # References that mean "come back here".'
     yield from (f"  {line}" for line in response_rules(maps, rules.map("put-back", "beg")))
     yield from servers.resolvers()

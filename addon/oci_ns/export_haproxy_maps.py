@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from oci_ns.distribution import escape_namespace
 from oci_ns.export import NotCarried
+from oci_ns.export_haproxy_quick import Quick, quick_of
 from oci_ns.export_haproxy_servers import Servers
 from oci_ns.export_haproxy_text import MapFile, NotWritableError, inside_json
 from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, split_host
@@ -81,6 +82,7 @@ class Maps:
     put_back: MapFile = field(
         default_factory=_file("put-back", "step:path that an answer refers to: components that are the endpoint's own")
     )
+    quick: Quick = field(default_factory=Quick)
     strips: set[int] = field(default_factory=set)
     puts: set[int] = field(default_factory=set)
     most_steps: int = 1
@@ -97,11 +99,18 @@ class Maps:
         """All of them."""
         yield from (self.hosts, self.namespaces, self.roots, self.exactly, self.below, self.paths, self.paths_below)
         yield from (self.path_patterns, self.ways, self.steps, self.refusals, self.put_back)
+        yield from self.quick.files()
 
 
-def maps_of(table: Tabulation, servers: Servers) -> Maps:
-    """The table as map files; `servers` is told which endpoints there are."""
-    return _Filler(table, servers).filled()
+def maps_of(table: Tabulation, servers: Servers, destination: str) -> Maps:
+    """The table as map files; `servers` is told which endpoints there are.
+
+    `destination` is the name of the host that unknown ones stand for, '' for none.
+    """
+    filler = _Filler(table, servers)
+    maps = filler.filled()
+    maps.quick = quick_of(table, servers, filler.step, destination)
+    return maps
 
 
 class _Filler:
@@ -226,13 +235,14 @@ class _Filler:
             text = f"!{self._refusal(way.refusal, way.entry)}"
         else:
             self._maps.most_steps = max(self._maps.most_steps, len(way.steps))
-            text = " ".join(map(self._step, way.steps))
+            text = " ".join(map(self.step, way.steps))
         self._way_texts[id(way)] = way, text
         return text
 
     # -- steps and refusals -------------------------------------------------------------------------------------------
 
-    def _step(self, step: Step) -> str:
+    def step(self, step: Step) -> str:
+        """The name of a step."""
         to = step.to
         if to is None:
             backend, host = SELF, SELF

@@ -12,6 +12,7 @@ from oci_ns import presence
 from oci_ns.export import Settings
 from oci_ns.export_haproxy_maps import KINDS, Maps
 from oci_ns.export_haproxy_query import NAMED, PARAMETER
+from oci_ns.export_haproxy_quick import backend_of, frontend_rules
 from oci_ns.export_haproxy_servers import host_field
 from oci_ns.export_haproxy_text import argument, inside_json, word
 from oci_ns.reference import DEFAULT_PORTS, registry_name
@@ -88,7 +89,9 @@ class Rules:
             everywhere = "" if host else " v4v6"
             yield f"  bind {host or '::'}:{listen.port}{everywhere}{tls}"
         for title, rules in (
-            ("Nobody else may say where a request goes.", [f"http-request del-header {HOP}", *self._base()]),
+            ("Nobody else may say where a request goes.", [f"http-request del-header {HOP}"]),
+            ("An ordinary pull: its whole way.", frontend_rules(self._maps.quick, self._settings.directory)),
+            ("Every other request: where it came to.", self._base()),
             ("Whether ns-inject is there.", [_here()]),
             ("The addressed host: lower case, without the scheme's own port.", self._addressed()),
             ("The path, decoded to be looked up; what is sent on stays as it is.", self._path()),
@@ -351,6 +354,7 @@ class Rules:
             yield f"{answer(400, 'UNSUPPORTED', ESCAPED)} if several {{ path -m reg '{NOT_MOVABLE}' }}"
             yield f"http-request set-header {HOP} {handed} if several"
             yield "use_backend try1 if several"
+        yield from backend_of(self._maps.quick)
         if elsewhere:
             yield f"use_backend {elsewhere} unless known"
         yield "use_backend %[var(txn.backend)]"

@@ -50,6 +50,7 @@ class Servers:
     left_out: list[NotCarried] = field(default_factory=list)
     _places: dict[Place, str] = field(default_factory=dict)
     """Each with the entry that it comes from."""
+    _by_name: dict[str, Place] = field(default_factory=dict)
 
     def endpoint(self, address: Address, insecure: bool, entry: str) -> tuple[str, str]:
         """The backend of an endpoint, and its Host."""
@@ -70,9 +71,14 @@ class Servers:
         self.any_schemes.add(scheme)
         return f"any-{scheme}"
 
+    def there(self, backend: str) -> str:
+        """The URL and the name of what a backend connects to."""
+        return " ".join(_there(self._by_name[backend]))
+
     def _noted(self, place: Place, entry: str) -> str:
         if place not in self._places:
             self._places[place] = entry
+            self._by_name[place.name] = place
             if place.scheme == "https" and not place.insecure and _is_address(place.host):
                 why = "HAProxy verifies names in certificates, not addresses"
                 self.left_out.append(NotCarried(f"TLS at {place.host}", why, entry))
@@ -90,9 +96,9 @@ class Servers:
 
     def _backend(self, place: Place) -> Iterator[str]:
         yield f"backend {word(place.name)} from endpoints"
-        there = url_of(place.scheme, place.host, place.port, "")
+        there, name = _there(place)
         yield f"  http-request set-var(txn.there) str({there})"
-        yield f"  http-request set-var(txn.there_name) str({registry_name(place.scheme, place.host, place.port)})"
+        yield f"  http-request set-var(txn.there_name) str({name})"
         if place.or_plain:
             plain = 80 if place.port == 443 else place.port
             yield "  # http is spoken where TLS cannot be agreed on, before the request has left."
@@ -160,6 +166,11 @@ class Servers:
 def _answer_unknown() -> str:
     body = '{"errors": [{"code": "UNAVAILABLE", "message": "the name of the registry cannot be looked up"}]}'
     return f"http-request return status 502 content-type application/json string '{body}'"
+
+
+def _there(place: Place) -> tuple[str, str]:
+    """The URL of what is there, and its name as a registry."""
+    return url_of(place.scheme, place.host, place.port, ""), registry_name(place.scheme, place.host, place.port)
 
 
 def host_field(scheme: str, host: str, port: int) -> str:

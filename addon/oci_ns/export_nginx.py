@@ -13,7 +13,8 @@ from oci_ns import presence
 from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export_nginx_answers import answer_maps, challenge_maps
 from oci_ns.export_nginx_hops import NAMES_ONLY, NEEDS_RESOLVERS, Hops, Upstreams, authority, is_address
-from oci_ns.export_nginx_locations import Place, hop_maps, location
+from oci_ns.export_nginx_locations import Place, hop_maps, location, quick_inside, quick_location, quick_maps
+from oci_ns.export_nginx_quick import INLINE
 from oci_ns.export_nginx_request import NAMESPACES_MAX, hub_names, request_maps
 from oci_ns.export_nginx_table import Tables
 from oci_ns.export_nginx_text import Map, Sizes, comment, expressions, literal, quoted, words
@@ -63,6 +64,19 @@ class _Export:
             yield from answer_maps(hop, cuts=bool(hops.strips - {0}))
             if self._settings.destination is not None:
                 yield from challenge_maps(hop, self._settings.destination.scheme)
+        if not tables.quick.is_empty:
+            yield from tables.quick.maps(self._destination())
+            yield from quick_maps(challenges=self._settings.destination is not None)
+            if tables.quick.places():
+                starts = words(("", "$oci_go_1"))
+                yield Map("$oci_quick_place", "oci_start", starts, default="$oci_quick_place")
+
+    def _destination(self) -> str:
+        """The host of the table that stands for those it does not know, if one stands for all of them."""
+        to = self._settings.destination
+        if to is None or not isinstance(to.host, str) or self._tables.has_pattern_hosts():
+            return ""
+        return registry_name(self._table.scheme, to.host, to.port)
 
     def _addressed(self) -> Iterator[Map]:
         """The host that a request addresses: its Host, or the destination."""
@@ -205,8 +219,11 @@ class _Export:
         yield f"    proxy_send_timeout {settings.response_seconds}s;"
         yield ""
         yield from (f"    {line}" for line in self._entrance())
+        challenges = self._settings.destination is not None
         for place in sorted(self._hops.places):
-            yield from (f"    {line}" for line in location(place, challenges=self._settings.destination is not None))
+            yield from (f"    {line}" for line in location(place, challenges=challenges))
+        for place in sorted(self._tables.quick.places()):
+            yield from (f"    {line}" for line in quick_location(place, challenges=challenges))
         yield "}"
 
     def _entrance(self) -> Iterator[str]:
@@ -216,9 +233,18 @@ class _Export:
         yield f"location = /.ns-inject-cannot-read-this {{ return 400 {quoted(bad)}; }}"
         yield f"location @oci-unavailable {{ return 502 {quoted(failed)}; }}"
         yield "location / {"
+        start = "$oci_go_1"
+        if not self._tables.quick.is_empty:
+            yield "    if ($oci_quick_url) { proxy_pass $oci_quick_url; break; }"
+            yield from quick_inside(INLINE, challenges=self._settings.destination is not None)
+            if self._tables.quick.places():
+                start = "$oci_start"
+                yield f"    error_page 418 = {start};"
+                yield "    if ($oci_quick_place) { return 418; }"
         statuses = sorted({*self._hops.statuses, *((200,) if 403 in self._hops.statuses else ())})
         yield from (f"    if ($oci_status = {status}) {{ return {status} $oci_answer; }}" for status in statuses)
-        yield "    error_page 418 = $oci_go_1;"
+        if start == "$oci_go_1":
+            yield f"    error_page 418 = {start};"
         yield "    return 418;"
         yield "}"
 

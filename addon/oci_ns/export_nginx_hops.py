@@ -139,6 +139,8 @@ class Hops:
     has_references: bool = False
     places: set[Place] = field(default_factory=lambda: {Place(1, "verified-patient-kept", "")})
     statuses: set[int] = field(default_factory=set)
+    firsts: dict[str, tuple[Hop, Place]] = field(default_factory=dict)
+    """By the way in words: its first hop, and where that is asked of what has a repository."""
     _known: dict[tuple[int, str, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
 
     def finds(self, name: str) -> bool:
@@ -186,6 +188,8 @@ class Hops:
         if len(text) > TOKEN_MAX // 2:
             self.note("names that long", "nginx's configuration has no words of that length", way.entry)
             return self.refused(502, "UNAVAILABLE", "this is not carried: its names are too long")
+        more = "" if len(hops) == 1 else "-once" if _has_own_http(hops, 1) else "-more"
+        self.firsts[text] = hops[0], Place(1, hops[0].mode, more)
         return text
 
     def _note_places(self, hops: Sequence[Hop]) -> None:
@@ -194,7 +198,7 @@ class Hops:
             behind = len(hops) - number
             if not behind:
                 self.places.add(Place(number, hop.mode, ""))
-            elif behind == 1 and hop.mode.startswith("attempt"):
+            elif _has_own_http(hops, number):
                 self.places.add(Place(number, hop.mode, "-once"))
             else:
                 self.places |= {Place(number, hop.mode, "-more"), Place(number, hop.mode, "-5xx")}
@@ -272,6 +276,11 @@ class Hops:
         self.has_references |= step.reference != ""
         put, reference = literal(step.put) or NOTHING, literal(step.reference) or NOTHING
         return Hop(mode, base, host, step.strip, put, reference, step.edit.value, escaped, plain)
+
+
+def _has_own_http(hops: Sequence[Hop], number: int) -> bool:
+    """Whether a hop is an attempt that nothing but its own http comes behind."""
+    return len(hops) == number + 1 and hops[number - 1].mode.startswith("attempt")
 
 
 class _UnknownError(Exception):

@@ -30,6 +30,11 @@ class Place(NamedTuple):
         """The location's name."""
         return f"@oci-{self.hop}-{self.mode}{self.more}"
 
+    @property
+    def quick_name(self) -> str:
+        """The name of the location for what `export_nginx_quick` finds."""
+        return f"{self.name}-quick"
+
 
 PATIENCE_SECONDS = 900
 _FAILED = (502, 504)
@@ -87,10 +92,57 @@ def _path_maps(hop: int, strips: set[int], has_references: bool) -> Iterator[Map
 
 def location(place: Place, *, challenges: bool) -> Iterator[str]:
     """The location's lines; `challenges` tells whether a challenge may name the listener's destination."""
-    hop, mode = place.hop, place.mode
+    hop = place.hop
     yield f"location {place.name} {{"
     yield f"    proxy_pass $oci_base_{hop}$oci_path_{hop}$oci_asks_{hop};"
-    yield f"    proxy_set_header Host $oci_authority_{hop};"
+    names = (f"{name}_{hop}" for name in ("authority", "server", "location", "link", "challenge"))
+    yield from _served(place, Names(*names), challenges=challenges)
+    yield "}"
+
+
+class Names(NamedTuple):
+    """The variables of a location, without what all names begin with."""
+
+    authority: str
+    server: str
+    location: str
+    link: str
+    challenge: str
+
+
+_QUICK = Names("quick_host", "quick_server", "quick_location", "quick_link", "quick_challenge")
+
+
+def quick_location(place: Place, *, challenges: bool) -> Iterator[str]:
+    """The same for what was found the short way."""
+    yield f"location {place.quick_name} {{"
+    yield "    proxy_pass $oci_quick_more;"
+    yield from quick_inside(place, challenges=challenges)
+    yield "}"
+
+
+def quick_inside(place: Place, *, challenges: bool) -> Iterator[str]:
+    """What the location has besides its `proxy_pass`."""
+    yield from _served(place, _QUICK, challenges=challenges)
+
+
+def quick_maps(*, challenges: bool) -> Iterator[Map]:
+    """The variables of these locations, but for those that are looked up. What is rare is found the long way."""
+    server = r"^(?<oci_quick_server_>\[[^\]]*\]|[^:]*?)\.?(?::[0-9]*)?$"
+    yield Map("$oci_quick_host", "oci_quick_server", expressions=expressions((server, "$oci_quick_server_")))
+    told = [("location", "location"), ("link", "link")]
+    if challenges:
+        told.append(("challenge", "www_authenticate"))
+    for name, field in told:
+        back = f"oci_quick_{name}_back"
+        yield Map(f"$upstream_http_{field}", f"oci_quick_{name}", words(("", "")), default=f"${back}")
+        # The words of the hop are to be read before its answer is.
+        yield Map("$oci_go_1$oci_path_1$oci_asks_1", back, default=f"$oci_{name}_1")
+
+
+def _served(place: Place, names: Names, *, challenges: bool) -> Iterator[str]:
+    hop, mode = place.hop, place.mode
+    yield f"    proxy_set_header Host $oci_{names.authority};"
     yield '    proxy_set_header Connection "";'
     yield '    proxy_set_header Proxy-Authorization "";'
     yield '    proxy_set_header Proxy-Connection "";'
@@ -103,8 +155,8 @@ def location(place: Place, *, challenges: bool) -> Iterator[str]:
         yield "    proxy_hide_header WWW-Authenticate;"
     elif challenges:
         yield "    proxy_hide_header WWW-Authenticate;"
-        yield f"    add_header WWW-Authenticate $oci_challenge_{hop} always;"
-    yield f"    proxy_ssl_name $oci_server_{hop};"
+        yield f"    add_header WWW-Authenticate $oci_{names.challenge} always;"
+    yield f"    proxy_ssl_name $oci_{names.server};"
     yield f"    proxy_ssl_verify {'on' if mode.startswith('verified') else 'off'};"
     if hop > 1 or place.more:
         # What is asked of several endpoints is a pull, which has no body.
@@ -112,11 +164,10 @@ def location(place: Place, *, challenges: bool) -> Iterator[str]:
         yield '    proxy_set_header Content-Length "";'
         yield "    proxy_request_buffering on;"
     yield "    proxy_hide_header Location;"
-    yield f"    add_header Location $oci_location_{hop} always;"
+    yield f"    add_header Location $oci_{names.location} always;"
     yield "    proxy_hide_header Link;"
-    yield f"    add_header Link $oci_link_{hop} always;"
+    yield f"    add_header Link $oci_{names.link} always;"
     yield from (f"    {line}" for line in _errors(place))
-    yield "}"
 
 
 def _errors(place: Place) -> Iterator[str]:

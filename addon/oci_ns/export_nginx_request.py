@@ -11,13 +11,17 @@ from collections.abc import Iterator
 from oci_ns.export_nginx_text import Map, expressions, words
 from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_NAMES
 
-_COMPONENT = r"(?>[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)"
-_REPOSITORY = rf"(?<oci_scope_>{_COMPONENT}(?:/{_COMPONENT})*)"
-_TAG = r"(?<oci_reference_>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})"
-_DIGEST = r"(?<oci_reference_>[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+)"
+COMPONENT = r"(?>[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)"
+_REPOSITORY = rf"(?<oci_scope_>{COMPONENT}(?:/{COMPONENT})*)"
+TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_TAG = f"(?<oci_reference_>{TAG})"
+DIGEST = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
+_DIGEST = f"(?<oci_reference_>{DIGEST})"
 _LABEL = r"(?>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-f0-9:.]+\])"
 _PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+PLAIN_HOST = rf"(?i:{_LABEL}(?:\.{_LABEL})*)(?::(?!80$|443$){_PORT})?"
+"""A host that stands for no other, and that everybody reads alike."""
 _BASE = "(?:v|%76)(?:2|%32)"
 _COLON = "(?::|%3[Aa])"
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from oci_ns.export_nginx_hops import NEVER, Asker, Hops, as_sent, entry_of, is_carried_host
 from oci_ns.export_nginx_lookups import below_maps, prefix_maps, reference_maps, source_maps
+from oci_ns.export_nginx_quick import Quick, QuickTable, quick_of
 from oci_ns.export_nginx_request import hub_names
 from oci_ns.export_nginx_text import Map, Row, expressions, literal, words
+from oci_ns.export_ordinary import in_paths, known_hosts
 from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_NAMES, split_host
 from oci_ns.tabulation import ANY, ITSELF, Address, Host, Kind, Paths, Scopes, Step, Tabulation, Ways
 
@@ -70,9 +72,12 @@ class Tables:
         self.ids: dict[str, str] = {}
         self.own_unverified: set[str] = set()
         self.has_patterns = False
+        self.quick = QuickTable()
+        self._firsts: dict[str, Quick | None] = {}
         for name, host in table.hosts.items():
             self._add_host(name, host)
         self._add_paths(table.paths)
+        self._add_quick()
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -171,8 +176,40 @@ class Tables:
         if number is None:
             number = self._ways[identity] = f"w{len(self._ways) + 1}"
             self._add_ways(number, texts, entry_of([*ways.values()]))
+            self._firsts[number] = self._first_of(texts)
         self._of_ways[id(ways), asker.value, stays, greets] = (ways, number)
         return number
+
+    def _first_of(self, texts: Mapping[str, str]) -> Quick | None:
+        """Where all manifests and blobs go first."""
+        pulls = {texts.get(_KINDS[kind], "") for kind in (Kind.BY_TAG, Kind.BY_DIGEST, Kind.BLOB)}
+        first = self._hops.firsts.get(next(iter(pulls))) if len(pulls) == 1 else None
+        return None if first is None else quick_of(*first, self._hops.upstreams)
+
+    def _add_quick(self) -> None:
+        """Whose ordinary pulls are found the short way."""
+        quick = self.quick
+        for name, found in known_hosts(self.table).items():
+            if name not in self.ids:
+                continue
+
+            def first_of(ways: Ways | None, strip: int, stays: bool = self._hops.finds(name)) -> Quick | None:
+                first = None if ways is None else self._firsts[self._way_number(ways, Asker.HOST, stays=stays)]
+                return first if first is not None and first.strip <= strip else None
+
+            others = first_of(found.others, 0)
+            for spelt in DOCKER_HUB_NAMES if name == DOCKER_HUB else (name,):
+                quick.hosts[spelt] = others
+                if found.firsts or found.reads_paths:
+                    quick.readers[spelt] = found.reads_paths
+                for first, ways in found.firsts.items():
+                    quick.firsts[f"{spelt}/{first}"] = first_of(ways, 1)
+        for first, told in in_paths(self.table.paths).items():
+            if isinstance(told, bool):
+                quick.unread.add(first)
+            elif told is not None:
+                found_first = self._firsts[self._way_number(told, Asker.PATH)]
+                quick.registries[first] = found_first if found_first is None or found_first.strip <= 1 else None
 
     def _add_ways(self, number: str, texts: Mapping[str, str], told: str) -> None:
         """Most pulls go one way: only kinds that go another have a row of their own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import blobs, decisions, endurance, large_tables, pulls, small_requests
+from . import blobs, decisions, endurance, exported, large_tables, pulls, small_requests
 from .bench import Row
 
 ROWS: Final[dict[str, Row]] = {
@@ -15,6 +15,7 @@ ROWS: Final[dict[str, Row]] = {
         large_tables.ROW,
         blobs.PLAIN_ROW,
         blobs.TLS_ROW,
+        exported.ROW,
         pulls.SKOPEO_ROW,
         pulls.CROWD_ROW,
         pulls.DOCKER_ROW,
