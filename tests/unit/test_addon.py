@@ -382,7 +382,7 @@ def test_a_changed_file_replaces_the_registries_and_leaves_the_policy(
 def test_when_it_is_done_nothing_is_watched_any_more(addon: NsInject) -> None:
     async def tasks_left() -> int:
         addon.running()
-        assert len(asyncio.all_tasks()) == 2
+        assert len(asyncio.all_tasks()) > 1
         addon.done()
         addon.done()
         await asyncio.sleep(0)
