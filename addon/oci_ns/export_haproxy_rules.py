@@ -90,7 +90,10 @@ class Rules:
             yield f"  bind {host or '::'}:{listen.port}{everywhere}{tls}"
         for title, rules in (
             ("Nobody else may say where a request goes.", [f"http-request del-header {HOP}"]),
-            ("An ordinary pull: its whole way.", frontend_rules(self._maps.quick, self._settings.directory)),
+            (
+                "An ordinary pull: its whole way.",
+                frontend_rules(self._maps.quick, self._settings.directory, self._base_url()),
+            ),
             ("Every other request: where it came to.", self._base()),
             ("Whether ns-inject is there.", [_here()]),
             ("The addressed host: lower case, without the scheme's own port.", self._addressed()),
@@ -108,8 +111,10 @@ class Rules:
             yield from (f"  {line}" for line in lines)
 
     def _base(self) -> Iterator[str]:
-        scheme = "https" if self._settings.certificate else "http"
-        yield f"http-request set-var-fmt(txn.base) {scheme}://%[req.fhdr(host)]"
+        yield f"http-request set-var-fmt(txn.base) {self._base_url()}"
+
+    def _base_url(self) -> str:
+        return f"{'https' if self._settings.certificate else 'http'}://%[req.fhdr(host)]"
 
     # -- host ---------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export_nginx_answers import answer_maps, challenge_maps
 from oci_ns.export_nginx_hops import NAMES_ONLY, NEEDS_RESOLVERS, Hops, Upstreams, authority, is_address
 from oci_ns.export_nginx_locations import Place, hop_maps, location, quick_inside, quick_location, quick_maps
-from oci_ns.export_nginx_quick import INLINE
 from oci_ns.export_nginx_request import NAMESPACES_MAX, hub_names, request_maps
 from oci_ns.export_nginx_table import Tables
 from oci_ns.export_nginx_text import Map, Sizes, comment, expressions, literal, quoted, words
@@ -236,7 +235,7 @@ class _Export:
         start = "$oci_go_1"
         if not self._tables.quick.is_empty:
             yield "    if ($oci_quick_url) { proxy_pass $oci_quick_url; break; }"
-            yield from quick_inside(INLINE, challenges=self._settings.destination is not None)
+            yield from quick_inside(self._tables.quick.inline, challenges=self._settings.destination is not None)
             if self._tables.quick.places():
                 start = "$oci_start"
                 yield f"    error_page 418 = {start};"

@@ -29,6 +29,8 @@ HOPS_MAX = 8
 NOTHING = "-"
 NAMES_ONLY = "nginx compares only names with certificates: write a name, or insecure = true"
 NEEDS_RESOLVERS = "nginx looks its name up for each request: name servers have to be given (--resolver)"
+OWN = "$oci_own"
+"""The base of the addressed host itself."""
 NEVER = "%"
 """No client's `ns` that is read is that."""
 
@@ -239,7 +241,7 @@ class Hops:
             if not stays:
                 raise _UnknownError(NEEDS_RESOLVERS)
             yield self._hop(
-                step, asker, f"{'unverified' if step.insecure else 'verified'}{kept}", "$oci_own", "$oci_addressed"
+                step, asker, f"{'unverified' if step.insecure else 'verified'}{kept}", OWN, "$oci_addressed"
             )
             return
         verified = not (step.insecure and to.scheme == "https")

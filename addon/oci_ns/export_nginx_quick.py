@@ -6,6 +6,8 @@ what the maps of `export_nginx_table` would find; all others, and endpoints behi
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,12 +18,9 @@ from oci_ns.export_nginx_request import COMPONENT, DIGEST, PLAIN_HOST, TAG
 from oci_ns.export_nginx_text import Map, Row, expressions
 from oci_ns.tabulation import NamespaceEdit
 
-INLINE = Place(1, "verified", "")
-"""Who is served where the request enters."""
-
 _REST = rf"(?:{COMPONENT}/)+(?:manifests/(?:{TAG}|{DIGEST})|blobs/{DIGEST})"
 _PATH = rf"(?:(?<oci_plain_first>{COMPONENT})/)?(?<oci_plain_rest>{_REST})"
-_ORDINARY = rf"^(?:GET|HEAD) /v2/(?<oci_plain>{_PATH}) HTTP/1\.[01]$"
+_ORDINARY = rf"^[^A-Z ]* (?:GET|HEAD) /v2/(?<oci_plain>{_PATH}) HTTP/1\.[01]$"
 _HOST_LIKE = r"\.|^localhost$"
 _PARTS = ("url", "more", "host", "place")
 
@@ -37,14 +36,14 @@ class Quick(NamedTuple):
     host: str
     place: Place
 
-    def part(self, part: str) -> str:
-        """One of the texts that are looked up."""
+    def part(self, part: str, inline: Place) -> str:
+        """One of the texts that are looked up; `inline` is who is served where the request enters."""
         asked = "$oci_plain_rest" if self.strip else "$oci_plain"
         if part == "host":
             return self.host
         if part == "place":
-            return "" if self.place == INLINE else self.place.quick_name
-        is_it = (part == "url") == (self.place == INLINE)
+            return "" if self.place == inline else self.place.quick_name
+        is_it = (part == "url") == (self.place == inline)
         return f"{self.upstreams.resolved(self.base)}/v2/{self.put}{asked}{self.query}" if is_it else ""
 
 
@@ -81,8 +80,14 @@ class QuickTable:
         return not any(self._all())
 
     def places(self) -> set[Place]:
-        """The locations that it needs, but for the first."""
-        return {each.place for each in self._all()} - {INLINE}
+        """The locations that it needs, but for that where the request enters."""
+        return {each.place for each in self._all() if each.place != self.inline}
+
+    @functools.cached_property
+    def inline(self) -> Place:
+        """Who is served where the request enters: most of them."""
+        counts = Counter(each.place for each in self._all())
+        return min(counts, key=lambda place: (-counts[place], place))
 
     def maps(self, destination: str) -> Iterator[Map]:
         """To `$oci_quick_url`, or `$oci_quick_more` at `$oci_quick_place`, and `$oci_quick_host` there.
@@ -90,7 +95,7 @@ class QuickTable:
         `destination` is the host of the table that stands for unknown ones, '' for none.
         """
         yield Map(
-            "$request",
+            "$http_host $request",
             "oci_ordinary",
             expressions=expressions((_ORDINARY, " ")),
             about="Pulls as most are: what is below is looked up for others only.",
@@ -103,13 +108,13 @@ class QuickTable:
         for part in _PARTS:
             if self.readers:
                 own, path = f"$oci_quick_own_{part}", f"$oci_quick_path_{part}"
-                yield Map("$oci_quick_at", f"oci_quick_own_{part}", list(_rows(self.hosts, part)))
+                yield Map("$oci_quick_at", f"oci_quick_own_{part}", list(self._rows(self.hosts, part)))
                 if asks:
-                    rows = [*_rows(self.registries, part), *(Row(name, own) for name in sorted(self.unread))]
+                    rows = [*self._rows(self.registries, part), *(Row(name, own) for name in sorted(self.unread))]
                     yield Map("$oci_plain_first", f"oci_quick_path_{part}", rows, expressions((_HOST_LIKE, "")), own)
                     reading = [Row(name, path) for name, reads in self.readers.items() if reads]
                     yield Map("$oci_quick_at", f"oci_quick_rest_{part}", reading, default=own)
-                rows = [Row(key, _text(quick, part)) for key, quick in self.firsts.items()]
+                rows = [Row(key, self._text(quick, part)) for key, quick in self.firsts.items()]
                 rest = f"$oci_quick_rest_{part}" if asks else own
                 yield Map("$oci_quick_at/$oci_plain_first", f"oci_quick_first_{part}", rows, default=rest)
             yield self._entrance(part, destination)
@@ -118,16 +123,14 @@ class QuickTable:
         """What an ordinary request is looked up in first, by its Host behind a space, which no Host has."""
 
         def value(name: str) -> str:
-            return f"$oci_quick_first_{part}" if name in self.readers else _text(self.hosts.get(name), part)
+            return f"$oci_quick_first_{part}" if name in self.readers else self._text(self.hosts.get(name), part)
 
         rows = [Row(f" {name}", text) for name in self.hosts if (text := value(name)) or destination]
         others = [(f"^ {PLAIN_HOST}$", value(destination))] if destination else []
         return Map("$oci_ordinary$http_host", f"oci_quick_{part}", rows, expressions(*others))
 
+    def _text(self, quick: Quick | None, part: str) -> str:
+        return "" if quick is None else quick.part(part, self.inline)
 
-def _text(quick: Quick | None, part: str) -> str:
-    return "" if quick is None else quick.part(part)
-
-
-def _rows(found: Mapping[str, Quick | None], part: str) -> Iterator[Row]:
-    return (Row(name, text) for name, quick in found.items() if (text := _text(quick, part)))
+    def _rows(self, found: Mapping[str, Quick | None], part: str) -> Iterator[Row]:
+        return (Row(name, text) for name, quick in found.items() if (text := self._text(quick, part)))

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from oci_ns.export_nginx_hops import NEVER, Asker, Hops, as_sent, entry_of, is_carried_host
+from oci_ns.export_nginx_hops import NEVER, OWN, Asker, Hop, Hops, as_sent, authority, entry_of, is_carried_host
+from oci_ns.export_nginx_locations import Place
 from oci_ns.export_nginx_lookups import below_maps, prefix_maps, reference_maps, source_maps
 from oci_ns.export_nginx_quick import Quick, QuickTable, quick_of
 from oci_ns.export_nginx_request import hub_names
@@ -28,6 +29,8 @@ _KINDS = {
     Kind.REST: "rest",
 }
 _is_carried_key = re.compile(r"(?:(?![A-Z!])[!-~])*(?:[:@][A-Za-z0-9._:=+-]+)?").fullmatch
+_UNCLEAR = (":80", ":443")
+"""What a host ends with that is refused, or is another's name."""
 EVERYTHING = "$oci_everything"
 
 
@@ -73,7 +76,7 @@ class Tables:
         self.own_unverified: set[str] = set()
         self.has_patterns = False
         self.quick = QuickTable()
-        self._firsts: dict[str, Quick | None] = {}
+        self._firsts: dict[str, tuple[Hop, Place] | None] = {}
         for name, host in table.hosts.items():
             self._add_host(name, host)
         self._add_paths(table.paths)
@@ -180,36 +183,44 @@ class Tables:
         self._of_ways[id(ways), asker.value, stays, greets] = (ways, number)
         return number
 
-    def _first_of(self, texts: Mapping[str, str]) -> Quick | None:
+    def _first_of(self, texts: Mapping[str, str]) -> tuple[Hop, Place] | None:
         """Where all manifests and blobs go first."""
         pulls = {texts.get(_KINDS[kind], "") for kind in (Kind.BY_TAG, Kind.BY_DIGEST, Kind.BLOB)}
-        first = self._hops.firsts.get(next(iter(pulls))) if len(pulls) == 1 else None
-        return None if first is None else quick_of(*first, self._hops.upstreams)
+        return self._hops.firsts.get(next(iter(pulls))) if len(pulls) == 1 else None
+
+    def _quick(self, name: str, ways: Ways | None, asker: Asker, strip: int) -> Quick | None:
+        """The short way of requests that address the host `name`, '' for any; of as many components as `strip`."""
+        stays = not name or self._hops.finds(name)
+        first = None if ways is None else self._firsts[self._way_number(ways, asker, stays=stays)]
+        if first is None or first[0].strip > strip:
+            return None
+        hop, place = first
+        if name and hop.base == OWN:
+            to = self.address(name)
+            base = self._hops.upstreams.base(to, name in self.own_unverified)
+            hop = hop._replace(base=base, authority=literal(authority(to.scheme, str(to.host), to.port)))
+        return quick_of(hop, place, self._hops.upstreams)
 
     def _add_quick(self) -> None:
         """Whose ordinary pulls are found the short way."""
         quick = self.quick
-        for name, found in known_hosts(self.table).items():
-            if name not in self.ids:
+        for host, found in known_hosts(self.table).items():
+            if host not in self.ids:
                 continue
-
-            def first_of(ways: Ways | None, strip: int, stays: bool = self._hops.finds(name)) -> Quick | None:
-                first = None if ways is None else self._firsts[self._way_number(ways, Asker.HOST, stays=stays)]
-                return first if first is not None and first.strip <= strip else None
-
-            others = first_of(found.others, 0)
-            for spelt in DOCKER_HUB_NAMES if name == DOCKER_HUB else (name,):
-                quick.hosts[spelt] = others
+            for name in sorted(DOCKER_HUB_NAMES) if host == DOCKER_HUB else (host,):
+                if name.endswith(_UNCLEAR):
+                    quick.hosts[name] = None
+                    continue
+                quick.hosts[name] = self._quick(name, found.others, Asker.HOST, 0)
                 if found.firsts or found.reads_paths:
-                    quick.readers[spelt] = found.reads_paths
+                    quick.readers[name] = found.reads_paths
                 for first, ways in found.firsts.items():
-                    quick.firsts[f"{spelt}/{first}"] = first_of(ways, 1)
+                    quick.firsts[f"{name}/{first}"] = self._quick(name, ways, Asker.HOST, 1)
         for first, told in in_paths(self.table.paths).items():
             if isinstance(told, bool):
                 quick.unread.add(first)
             elif told is not None:
-                found_first = self._firsts[self._way_number(told, Asker.PATH)]
-                quick.registries[first] = found_first if found_first is None or found_first.strip <= 1 else None
+                quick.registries[first] = self._quick("", told, Asker.PATH, 1)
 
     def _add_ways(self, number: str, texts: Mapping[str, str], told: str) -> None:
         """Most pulls go one way: only kinds that go another have a row of their own."""

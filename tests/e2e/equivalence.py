@@ -109,6 +109,51 @@ def generated_cases() -> list[Case]:
     return found
 
 
+_MOVED = '[[registry]]\nprefix = "{0}"\nlocation = "{1}"\nnamespace-proxy = "{0}"\n'
+_MIRRORED = (
+    '[[registry]]\nprefix = "{0}"\nlocation = "{0}"\n[[registry.mirror]]\nlocation = "{1}"\nnamespace-proxy = "{0}"\n'
+)
+ORDINARY = (
+    _MOVED.format("quay.io", "proxy.example.com/cache"),
+    _MOVED.format("quay.io", "proxy.example.com:5000") + "plain-http = true\n",
+    _MOVED.format("quay.io", "proxy.example.com") + _MOVED.format("docker.io", "proxy.example.com/hub"),
+    _MOVED.format("quay.io", "proxy.example.com") + _MOVED.format("quay.io/team", "other.example.com/t"),
+    _MIRRORED.format("quay.io", "proxy.example.com/q") + _MIRRORED.format("docker.io", "proxy.example.com"),
+    _MOVED.format("quay.io", "quay.io"),
+)
+"""Configurations of which all pulls of a registry, or most, go one way."""
+_OF_ONE = ("app", "quay.io", "team/app", "team/sub/app", "quay.io/app", "quay.io/team/app", "docker.io/a/b")
+_NEARLY = ("localhost/app", "a.b/app", "manifests/blobs", "quay.io/Team")
+_PULLED = (
+    *(f"{each}/manifests/v1" for each in (*_OF_ONE, *_NEARLY)),
+    *(f"{each}/blobs/{generated.DIGEST}" for each in _OF_ONE),
+    *(f"team/app/manifests/{each}" for each in (generated.DIGEST, "t" * 128, "t" * 129, "v1/", "v1?", "v1?x=1")),
+    *("team/app/manifests/v1?ns=quay.io", "team//app/manifests/v1", "team/app/blobs/v1"),
+)
+
+
+@functools.cache
+def ordinary_cases() -> list[Case]:
+    """Pulls as most are, and some that nearly are, by Host and at a listener that stands for a proxy."""
+    found = []
+    for text in ORDINARY:
+        for destination in ("", "proxy.example.com"):
+            names = (
+                "quay.io",
+                "registry-1.docker.io",
+                "proxy.example.com",
+                *(("nobody.test", "QUAY.IO") if destination else ()),
+            )
+            asked = tuple(
+                Asked(method, "https", named, f"/v2/{each}", destination)
+                for named in names
+                for each in _PULLED
+                for method in (("GET", "HEAD", "DELETE") if each == "team/app/manifests/v1" else ("GET",))
+            )
+            found.append(Case(text, Options(), "https", asked))
+    return found
+
+
 def _drawn(strategy: st.SearchStrategy[T], count: int, number: int) -> list[T]:
     found: list[T] = []
 

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 import exchanges
-from equivalence import OK, Case, Refusals, compared, engine_for, generated_cases, outcome, rows
+from equivalence import OK, Case, Refusals, compared, engine_for, generated_cases, ordinary_cases, outcome, rows
 from exchanges import EXCHANGES, Exchange, Result, carried_out, is_as_it_says
 from lab.conversation import Conversation
 from lab.engines import ENGINES
@@ -76,7 +76,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def test_every_request_goes_through_an_engine_as_the_table_says(
     engine: str, servers: Everywhere, tmp_path: Path
 ) -> None:
-    report = compared(engine, [*rows(), *generated_cases()], tmp_path, servers, REFUSED[engine])
+    report = compared(engine, [*rows(), *generated_cases(), *ordinary_cases()], tmp_path, servers, REFUSED[engine])
     noted(f"{engine}: {report}")
     assert not report.different, "\n".join(map(str, report.different[:3]))
     assert not report.unexplained, "\n".join(map(str, report.unexplained[:3]))
