@@ -166,7 +166,7 @@ class _Filler:
             maps.has_any_host |= name == ANY
             self._put(maps.hosts, _suffix(name, maps.host_suffixes), f"{row} {self._servers.any_host(scheme)}")
             return
-        insecure = any(step.to is None and step.insecure for step in _steps_of(host))
+        insecure = _is_insecure_itself(host)
         for spelt in sorted(DOCKER_HUB_NAMES) if name == DOCKER_HUB else (name,):
             backend = self._servers.own(scheme, *split_host(spelt), insecure)
             self._put(maps.hosts, spelt, f"{row} {backend}")
@@ -209,7 +209,12 @@ class _Filler:
         seen = self._ways_seen.get(id(ways))
         if seen is not None:
             return seen[1]
-        texts = {id(kind): self._way_text(way) for kind, way in ways.items()}
+        last, text = None, ""
+        texts = {}
+        for kind, way in ways.items():
+            if way is not last:
+                last, text = way, self._way_text(way)
+            texts[id(kind)] = text
         row = "|".join([texts.get(kind, NONE) for kind in self._kinds])
         name = self._ways.get(row)
         if name is None:
@@ -303,12 +308,19 @@ def _is_pattern(name: str) -> bool:
     return name == ANY or name.startswith("*.")
 
 
-def _steps_of(host: Host) -> Iterator[Step]:
-    """Every step of a host's own ways."""
-    for scopes in (host.plain, host.other_namespace, *host.by_namespace.values()):
-        for ways in (scopes.root, *scopes.exactly.values(), *scopes.below.values()):
-            for way in ways.values():
-                yield from way.steps
+def _is_insecure_itself(host: Host) -> bool:
+    """Whether a certificate of the addressed host itself need not be verified, by any of a host's own ways."""
+    return any(
+        step.to is None and step.insecure
+        for scopes in {
+            id(each): each for each in (host.plain, host.other_namespace, *host.by_namespace.values())
+        }.values()
+        for ways in {
+            id(each): each for each in (scopes.root, *scopes.exactly.values(), *scopes.below.values())
+        }.values()
+        for way in {id(each): each for each in ways.values()}.values()
+        for step in way.steps
+    )
 
 
 def _suffix(pattern: str, lengths: set[int]) -> str:

@@ -34,6 +34,8 @@ NEVER = "%"
 
 
 _is_word = re.compile(r"[!-~]*").fullmatch
+_EDITS = {id(edit): edit.value for edit in NamespaceEdit}
+"""By identity: enumerations are slow keys, and slow to read."""
 _UPSTREAM = re.compile(r"://(oci_[^ /]+)")
 
 
@@ -59,7 +61,10 @@ class Hop(NamedTuple):
     plain_namespace: str
 
     def __str__(self) -> str:
-        return " ".join(map(str, self))
+        return (
+            f"{self.mode} {self.base} {self.authority} {self.strip} {self.put} {self.reference} "
+            f"{self.edit} {self.namespace} {self.plain_namespace}"
+        )
 
 
 def is_address(host: str) -> bool:
@@ -89,19 +94,27 @@ class Upstreams:
     asked_first: set[_Place] = field(default_factory=set)
     names: dict[_Place, str] = field(default_factory=dict)
     _places: dict[str, _Place] = field(default_factory=dict)
+    _known: dict[tuple[Address, bool], tuple[_Place, str]] = field(default_factory=dict)
 
     def base(self, address: Address, insecure: bool, *, first: bool = False) -> str:
         """What a URL there begins with. `first` is whether a pull is sent there before any other endpoint."""
-        host = str(address.host).lower()
-        place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
+        known = self._known.get((address, insecure))
+        if known is None:
+            known = self._known[address, insecure] = self._named(address, insecure)
+        place, base = known
         self.used[place] += 1
         if first:
             self.asked_first.add(place)
+        return base
+
+    def _named(self, address: Address, insecure: bool) -> tuple[_Place, str]:
+        host = str(address.host).lower()
+        place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
         if place not in self.names:
             unverified = "_unverified" if place.insecure else ""
             name = f"oci_{place.scheme}_{host.strip('[]').replace(':', '-')}_{place.port}{unverified}"
             self.names[place], self._places[name] = name, place
-        return f"{place.scheme}://{self.names[place]}"
+        return place, f"{place.scheme}://{self.names[place]}"
 
     def blocks(self) -> Iterator[str]:
         """The `upstream` blocks. nginx looks for a name in their order: the most used come first."""
@@ -139,7 +152,8 @@ class Hops:
     has_references: bool = False
     places: set[Place] = field(default_factory=lambda: {Place(1, "verified-patient-kept", "")})
     statuses: set[int] = field(default_factory=set)
-    _known: dict[tuple[int, str, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
+    _known: dict[tuple[int, int, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
+    """By the identity of the way, which is kept with it, and of the asker: enumerations are slow keys."""
 
     def finds(self, name: str) -> bool:
         """Whether nginx can connect to what a key of the table's hosts stands for."""
@@ -155,7 +169,7 @@ class Hops:
         `pulls` tells whether it is for pulls, `stays` whether nginx can find the addressed host itself, and `greets`
         whether a ping is answered all the same.
         """
-        key = (id(way), asker.value, pulls, stays, greets)
+        key = (id(way), id(asker), pulls, stays, greets)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = (way, self._way(way, asker, pulls, stays, greets))
@@ -265,13 +279,13 @@ class Hops:
             else:
                 self.askers.add(asker)
                 escaped, plain = f"${asker.value}_escaped", f"${asker.value}_source"
-        if not _is_word(step.put) or not _is_word(step.reference):
+        if (step.put or step.reference) and not (_is_word(step.put) and _is_word(step.reference)):
             raise ValueError(f"{step.put!r} cannot stand in a URL")
         if step.strip or step.put:
             self.strips.add(step.strip)
         self.has_references |= step.reference != ""
         put, reference = literal(step.put) or NOTHING, literal(step.reference) or NOTHING
-        return Hop(mode, base, host, step.strip, put, reference, step.edit.value, escaped, plain)
+        return Hop(mode, base, host, step.strip, put, reference, _EDITS[id(step.edit)], escaped, plain)
 
 
 class _UnknownError(Exception):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from oci_ns.tabulation import Address, Host, Refusal, Scopes, Step, Way, Ways
+from oci_ns.tabulation import Address, Host, Kind, Refusal, Scopes, Step, Way, Ways
 
 _any_word = re.compile(r"[^/:@]+")
 _any_name = re.compile(r"[^\s,;\"'()=]*[/.:][^\s,;\"'()=]*")
@@ -65,7 +65,12 @@ class Swap:
         known = self._made.get(id(ways))
         if known is not None:
             return known[1]  # type: ignore[return-value]
-        made = {kind: self._way(way) for kind, way in ways.items()}
+        last, other = None, None
+        made: dict[Kind, Way] = {}
+        for kind, way in ways.items():
+            if way is not last or other is None:
+                last, other = way, self._way(way)
+            made[kind] = other
         self._made[id(ways)] = ways, made
         return made
 
