@@ -94,27 +94,32 @@ class Upstreams:
     asked_first: set[_Place] = field(default_factory=set)
     names: dict[_Place, str] = field(default_factory=dict)
     _places: dict[str, _Place] = field(default_factory=dict)
-    _known: dict[tuple[Address, bool], tuple[_Place, str]] = field(default_factory=dict)
+    _known: dict[tuple[Address, bool], tuple[_Place, str, str]] = field(default_factory=dict)
 
     def base(self, address: Address, insecure: bool, *, first: bool = False) -> str:
         """What a URL there begins with. `first` is whether a pull is sent there before any other endpoint."""
+        return self.place(address, insecure, first=first)[0]
+
+    def place(self, address: Address, insecure: bool, *, first: bool = False) -> tuple[str, str]:
+        """The same, and the Host there."""
         known = self._known.get((address, insecure))
         if known is None:
             known = self._known[address, insecure] = self._named(address, insecure)
-        place, base = known
+        place, base, named = known
         self.used[place] += 1
         if first:
             self.asked_first.add(place)
-        return base
+        return base, named
 
-    def _named(self, address: Address, insecure: bool) -> tuple[_Place, str]:
+    def _named(self, address: Address, insecure: bool) -> tuple[_Place, str, str]:
         host = str(address.host).lower()
         place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
         if place not in self.names:
             unverified = "_unverified" if place.insecure else ""
             name = f"oci_{place.scheme}_{host.strip('[]').replace(':', '-')}_{place.port}{unverified}"
             self.names[place], self._places[name] = name, place
-        return place, f"{place.scheme}://{self.names[place]}"
+        named = literal(authority(address.scheme, str(address.host), address.port))
+        return place, f"{place.scheme}://{self.names[place]}", named
 
     def blocks(self) -> Iterator[str]:
         """The `upstream` blocks. nginx looks for a name in their order: the most used come first."""
@@ -154,6 +159,9 @@ class Hops:
     statuses: set[int] = field(default_factory=set)
     _known: dict[tuple[int, int, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
     """By the identity of the way, which is kept with it, and of the asker: enumerations are slow keys."""
+
+    _noted: set[tuple[str, ...]] = field(default_factory=set)
+    """The modes, in turn, whose places are noted."""
 
     def finds(self, name: str) -> bool:
         """Whether nginx can connect to what a key of the table's hosts stands for."""
@@ -204,6 +212,10 @@ class Hops:
 
     def _note_places(self, hops: Sequence[Hop]) -> None:
         """Which locations these hops need."""
+        modes = tuple([hop.mode for hop in hops])
+        if modes in self._noted:
+            return
+        self._noted.add(modes)
         for number, hop in enumerate(hops, 1):
             behind = len(hops) - number
             if not behind:
@@ -248,9 +260,8 @@ class Hops:
         if to is None:
             if not stays:
                 raise _UnknownError(NEEDS_RESOLVERS)
-            yield self._hop(
-                step, asker, f"{'unverified' if step.insecure else 'verified'}{kept}", "$oci_own", "$oci_addressed"
-            )
+            mode = f"{'unverified' if step.insecure else 'verified'}{kept}"
+            yield self._hop(step, asker, mode, "$oci_own", "$oci_addressed")
             return
         verified = not (step.insecure and to.scheme == "https")
         mode = f"{'verified' if verified else 'attempt' if pulls else 'unverified'}{kept}"
@@ -263,7 +274,7 @@ class Hops:
 
     def _base(self, to: Address, asker: Asker, step: Step, first: bool) -> tuple[str, str]:
         if isinstance(to.host, str):
-            return self.upstreams.base(to, step.insecure, first=first), literal(authority(to.scheme, to.host, to.port))
+            return self.upstreams.place(to, step.insecure, first=first)
         if not self.settings.resolvers:
             raise _UnknownError(NEEDS_RESOLVERS)
         if to.port != DEFAULT_PORTS[to.scheme]:
@@ -284,7 +295,8 @@ class Hops:
         if step.strip or step.put:
             self.strips.add(step.strip)
         self.has_references |= step.reference != ""
-        put, reference = literal(step.put) or NOTHING, literal(step.reference) or NOTHING
+        put = literal(step.put) if step.put else NOTHING
+        reference = literal(step.reference) if step.reference else NOTHING
         return Hop(mode, base, host, step.strip, put, reference, _EDITS[id(step.edit)], escaped, plain)
 
 
@@ -292,7 +304,7 @@ class _UnknownError(Exception):
     """An address that nginx cannot find."""
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65_536)
 def _in_query(namespace: str) -> tuple[str, str]:
     """The namespace as it is put in a query, and as a client may have sent it without escapes."""
     return literal(escape_namespace(namespace)), literal(as_sent(namespace))
