@@ -39,8 +39,6 @@ SOURCE = "*"
 KINDS = {Kind.ROOT: "r", Kind.BY_TAG: "t", Kind.BY_DIGEST: "d", Kind.BLOB: "b", Kind.REST: "x"}
 """The letter that the rules have for each kind, in the order of the fields of `ways`."""
 _EDITS = {NamespaceEdit.LEAVE: "L", NamespaceEdit.DROP: "D", NamespaceEdit.FIRST: "F", NamespaceEdit.SET: "S"}
-_ENDS = "/:@"
-"""What is behind a repository that something lies under: a tag or digest, too, where the path is none of the API's."""
 PARTS = {Part.SOURCE: "S", Part.ADDRESSED: "A", Part.NAMESPACE: "N", Part.PATH: "P", Part.SUBJECT: "I"}
 
 
@@ -132,9 +130,7 @@ class _Filler:
         for key, ways in sorted(table.paths.exactly.items()):
             self._put(maps.paths, key, self._ways_or_none(ways))
         for key, ways in sorted(table.paths.below.items()):
-            # The name of the registry itself ends at a slash.
-            for end in _ENDS if "/" in key else "/":
-                self._put(maps.paths_below, f"{key}{end}", self._ways_or_none(ways))
+            self._put(maps.paths_below, f"{key}/", self._ways_or_none(ways))
         for pattern, ways in sorted(table.paths.patterns.items()):
             self._add_path_pattern("", pattern, ways)
         return maps
@@ -192,8 +188,7 @@ class _Filler:
             others = NONE
             for key, ways in below:
                 if key:
-                    for end in _ENDS:
-                        self._put(self._maps.below, f"{name}/{key}{end}", ways)
+                    self._put(self._maps.below, f"{name}/{key}/", ways)
                 else:
                     others = ways
             for key, ways in exactly:

@@ -152,6 +152,7 @@ FEATURES: dict[str, Callable[[Asked], bool]] = {
     "an ns that is no host": lambda asked: any(
         re.fullmatch(r"[A-Za-z0-9.:-]*", value) is None for value in _spoken(asked)
     ),
+    "an ns that is not ASCII": lambda asked: any(not value.isascii() for value in _spoken(asked)),
     "more than one ns": lambda asked: len(_spoken(asked)) > 1,
     "a port in the first component": lambda asked: re.match(r"/v2/[^/]*:", asked.target) is not None,
     "the default port of the other scheme": lambda asked: _names_a_port(

@@ -48,9 +48,6 @@ def is_of_the_table(asking: generated.Asking) -> bool:
 
 
 def assert_is_told(table: Tabulation, asking: generated.Asking, decision: Decision) -> None:
-    if re.match("/v2/[^/]*:", asking.target) and decision.source is not Source.PATH:
-        # The colon of a port ends what lies at a location, as that of a tag does: no engine has to know that.
-        return
     found = looked_up(table, Asked(asking.method, asking.host, asking.port, asking.target))
     if found is None:
         name = registry_name(asking.scheme, asking.host, asking.port)
