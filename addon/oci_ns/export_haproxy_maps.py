@@ -118,7 +118,7 @@ class _Filler:
         self._kinds = [id(kind) for kind in KINDS]
         # Enumerations are slow keys.
         self._edits = {id(edit): letter for edit, letter in _EDITS.items()}
-        self._refusals: dict[Refusal, str] = {}
+        self._refusals: dict[str, str] = {}
 
     def filled(self) -> Maps:
         maps, table = self._maps, self._table
@@ -275,13 +275,14 @@ class _Filler:
         return found
 
     def _refusal(self, refusal: Refusal, entry: str) -> str:
-        name = self._refusals.get(refusal)
+        fields = list(_template(refusal))
+        row = "|".join([str(refusal.status), *fields])
+        name = self._refusals.get(row)
         if name is None:
-            name = self._refusals[refusal] = f"r{len(self._refusals)}"
+            name = self._refusals[row] = f"r{len(self._refusals)}"
             self._maps.statuses.add(refusal.status)
-            fields = list(_template(refusal))
             self._maps.message_parts = max(self._maps.message_parts, len(fields))
-            self._put(self._maps.refusals, name, "|".join([str(refusal.status), *fields]), entry)
+            self._put(self._maps.refusals, name, row, entry)
         return name
 
 

@@ -98,8 +98,8 @@ class PrefixIndex:
         return None
 
     def has_wildcard_for(self, host: str) -> bool:
-        """Whether a `*.` prefix covers the host[:port]."""
-        return bool(self._wildcards) and self._wildcard(host) is not None
+        """Whether a `*.` prefix covers the host. Another port is another host: none covers host:port."""
+        return bool(self._wildcards) and ":" not in host and self._wildcard(host) is not None
 
 
 def admitted_mirrors(registry: Registry, *, digested: bool, either: bool = False) -> Iterator[Endpoint]:

@@ -30,6 +30,7 @@ def _envoy(_: Path, main: Path) -> list[str]:
     return [_envoy_program(), "-c", str(main), *options]
 
 
+_CHECKS: dict[str, list[str]] = {"nginx": ["-t"], "haproxy": ["-c"], "envoy": ["--mode", "validate"]}
 _COMMANDS = {"nginx": _nginx, "haproxy": _haproxy, "envoy": _envoy}
 
 
@@ -44,6 +45,11 @@ def _envoy_program() -> str:
     return require("envoy")
 
 
+def checking(engine: str, directory: Path, main: Path) -> list[str]:
+    """The command with which an engine loads a configuration and ends."""
+    return [*_COMMANDS[engine](directory, main), *_CHECKS[engine]]
+
+
 def write(directory: Path, files: Mapping[str, str]) -> Path:
     """Write an engine's files, and return the path of the first, the main one."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -55,7 +61,14 @@ def write(directory: Path, files: Mapping[str, str]) -> Path:
 @contextlib.contextmanager
 def running(engine: str, directory: Path, files: Mapping[str, str], ports: Sequence[int]) -> Iterator[Daemon]:
     """An engine with these files, the main one first, that listens at these ports of 127.0.0.1."""
-    main = write(directory, files)
+    with running_from(engine, write(directory, files), ports) as daemon:
+        yield daemon
+
+
+@contextlib.contextmanager
+def running_from(engine: str, main: Path, ports: Sequence[int], *, timeout: float = 20) -> Iterator[Daemon]:
+    """The same, of files that are written already."""
+    directory = main.parent
     daemon = Daemon(
         engine,
         _COMMANDS[engine](directory, main),
@@ -63,6 +76,7 @@ def running(engine: str, directory: Path, files: Mapping[str, str], ports: Seque
         ready=lambda: all(listens(port, "127.0.0.1") for port in ports),
         env=clean_env(directory),
         cwd=directory,
+        timeout=timeout,
     )
     with daemon.start():
         try:
