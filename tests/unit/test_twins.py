@@ -134,7 +134,7 @@ def with_others_alike(document: dict[str, Any]) -> dict[str, Any]:
     more = []
     for number, table in enumerate(document["registry"]):
         if re.search(
-            r"[[]|[*][.]", json.dumps([*table.values(), *map(dict.values, table.get("mirror", ()))], default=list)
+            r"\[|[*][.]", json.dumps([*table.values(), *map(dict.values, table.get("mirror", ()))], default=list)
         ):
             continue
         for tag in (f"1x{number}", f"2x{number}"):
