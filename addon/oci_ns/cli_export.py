@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -164,9 +166,10 @@ def export(
     )
     table = RouteTable(RouteIndex(load_or_exit(addon).registries), policy)
     scheme = to.scheme if to is not None else "https" if certificate else "http"
-    tabulation = tabulate(table, scheme, _name(to))
     without = list(without_form(asdict(addon), asdict(cli_shared.Settings())))
-    exported, problems = _exported(engine, tabulation, settings)
+    with _uncollected():
+        tabulation = tabulate(table, scheme, _name(to))
+        exported, problems = _exported(engine, tabulation, settings)
     _report([*without, *problems], allowed=allow_partial and exported is not None)
     if exported is None:
         sys.exit(_EXIT_NOT_CARRIED)
@@ -180,6 +183,18 @@ def export(
         again, _ = _exported(engine, tabulation, replace(settings, directory=str(place.parent)))
         (text,) = (again or exported).files.values()
         _write(place.parent, {place.name: text})
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for garbage: of a large table there are millions of objects, all in use, to look through."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _read(reader: Callable[[str], _Value], text: str, option: str) -> _Value:

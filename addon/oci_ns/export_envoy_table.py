@@ -15,7 +15,14 @@ from oci_ns.tabulation import Host, Kind, NamespaceEdit, Part, Scopes, Step, Tab
 _LINES = 300
 """How many lines a function has; each has a few constants, and no more than `_KEYS` keys."""
 _KEYS = 50
-_KINDS = {Kind.ROOT: "root", Kind.BY_TAG: "tag", Kind.BY_DIGEST: "digest", Kind.BLOB: "blob", Kind.REST: "rest"}
+_KINDS = {
+    id(Kind.ROOT): "root",
+    id(Kind.BY_TAG): "tag",
+    id(Kind.BY_DIGEST): "digest",
+    id(Kind.BLOB): "blob",
+    id(Kind.REST): "rest",
+}
+"""By identity: enumerations are slow keys."""
 _PARTS = {Part.SOURCE: 1, Part.ADDRESSED: 2, Part.NAMESPACE: 3, Part.PATH: 4, Part.SUBJECT: 5}
 _EDITS = {
     NamespaceEdit.LEAVE: "leave",
@@ -66,7 +73,7 @@ class _Lines:
         self._by_kind: dict[tuple[tuple[str, int], ...], int] = {}
         self._scopes: dict[object, int] = {}
         self._known: dict[int, int] = {}
-        """The numbers of ways by kind and of scopes that are written, by identity: the table keeps all of them."""
+        """The numbers of what is written, by identity: the table keeps all of it."""
         for name, host in table.hosts.items():
             self._host(name, host)
         self._map("paths.exactly", self._numbers(table.paths.exactly))
@@ -122,7 +129,7 @@ class _Lines:
         known = self._known.get(id(ways))
         if known is not None:
             return known
-        by_kind = tuple((_KINDS[kind], self._way_of(way)) for kind, way in ways.items())
+        by_kind = tuple([(_KINDS[id(kind)], self._way_of(way)) for kind, way in ways.items()])
         number = len(self._by_kind) + 1
         known = self._known[id(ways)] = self._by_kind.setdefault(by_kind, number)
         if known == number:
@@ -130,7 +137,13 @@ class _Lines:
         return known
 
     def _way_of(self, way: Way) -> int:
-        steps = tuple(map(self._step_of, way.steps))
+        known = self._known.get(id(way))
+        if known is None:
+            known = self._known[id(way)] = self._way_found(way)
+        return known
+
+    def _way_found(self, way: Way) -> int:
+        steps = tuple([self._step_of(step) for step in way.steps])
         same = (steps, way.refusal, way.entry)
         number = len(self._ways) + 1
         known = self._ways.setdefault(same, number)
@@ -154,6 +167,12 @@ class _Lines:
         return ", ".join(fields)
 
     def _step_of(self, step: Step) -> int:
+        known = self._known.get(id(step))
+        if known is None:
+            known = self._known[id(step)] = self._step_found(step)
+        return known
+
+    def _step_found(self, step: Step) -> int:
         number = len(self._steps) + 1
         known = self._steps.setdefault((step, step.entry), number)
         if known != number:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oci_ns.export_haproxy_maps import Maps
-from oci_ns.export_haproxy_query import NAMED, with_namespace, without_namespace
-from oci_ns.export_haproxy_rules import BAD_ESCAPES
+from oci_ns.export_haproxy_query import BAD_ESCAPES, NAMED, with_namespace, without_namespace
 
 _STEP = "{ var(txn.step) -m found }"
 _AUTHORITY = "^(?:[A-Za-z]+:)?//[^/?]*"

@@ -7,7 +7,7 @@ has the same in HAProxy's language.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from oci_ns.distribution import escape_namespace
@@ -40,8 +40,6 @@ SOURCE = "*"
 KINDS = {Kind.ROOT: "r", Kind.BY_TAG: "t", Kind.BY_DIGEST: "d", Kind.BLOB: "b", Kind.REST: "x"}
 """The letter that the rules have for each kind, in the order of the fields of `ways`."""
 _EDITS = {NamespaceEdit.LEAVE: "L", NamespaceEdit.DROP: "D", NamespaceEdit.FIRST: "F", NamespaceEdit.SET: "S"}
-_ENDS = "/:@"
-"""What is behind a repository that something lies under: a tag or digest, too, where the path is none of the API's."""
 PARTS = {Part.SOURCE: "S", Part.ADDRESSED: "A", Part.NAMESPACE: "N", Part.PATH: "P", Part.SUBJECT: "I"}
 
 
@@ -129,7 +127,7 @@ class _Filler:
         self._kinds = [id(kind) for kind in KINDS]
         # Enumerations are slow keys.
         self._edits = {id(edit): letter for edit, letter in _EDITS.items()}
-        self._refusals: dict[Refusal, str] = {}
+        self._refusals: dict[str, str] = {}
 
     def filled(self) -> Maps:
         maps, table = self._maps, self._table
@@ -141,9 +139,7 @@ class _Filler:
         for key, ways in sorted(table.paths.exactly.items()):
             self._put(maps.paths, key, self._ways_or_none(ways))
         for key, ways in sorted(table.paths.below.items()):
-            # The name of the registry itself ends at a slash.
-            for end in _ENDS if "/" in key else "/":
-                self._put(maps.paths_below, f"{key}{end}", self._ways_or_none(ways))
+            self._put(maps.paths_below, f"{key}/", self._ways_or_none(ways))
         for pattern, ways in sorted(table.paths.patterns.items()):
             self._add_path_pattern("", pattern, ways)
         return maps
@@ -175,7 +171,7 @@ class _Filler:
             maps.has_any_host |= name == ANY
             self._put(maps.hosts, _suffix(name, maps.host_suffixes), f"{row} {self._servers.any_host(scheme)}")
             return
-        insecure = any(step.to is None and step.insecure for step in _steps_of(host))
+        insecure = _is_insecure_itself(host)
         for spelt in sorted(DOCKER_HUB_NAMES) if name == DOCKER_HUB else (name,):
             backend = self._servers.own(scheme, *split_host(spelt), insecure)
             self._put(maps.hosts, spelt, f"{row} {backend}")
@@ -201,8 +197,7 @@ class _Filler:
             others = NONE
             for key, ways in below:
                 if key:
-                    for end in _ENDS:
-                        self._put(self._maps.below, f"{name}/{key}{end}", ways)
+                    self._put(self._maps.below, f"{name}/{key}/", ways)
                 else:
                     others = ways
             for key, ways in exactly:
@@ -218,7 +213,12 @@ class _Filler:
         seen = self._ways_seen.get(id(ways))
         if seen is not None:
             return seen[1]
-        texts = {id(kind): self._way_text(way) for kind, way in ways.items()}
+        last, text = None, ""
+        texts = {}
+        for kind, way in ways.items():
+            if way is not last:
+                last, text = way, self._way_text(way)
+            texts[id(kind)] = text
         row = "|".join([texts.get(kind, NONE) for kind in self._kinds])
         name = self._ways.get(row)
         if name is None:
@@ -285,15 +285,14 @@ class _Filler:
         return found
 
     def _refusal(self, refusal: Refusal, entry: str) -> str:
-        # Which pings are greeted is told by the rules.
-        refusal = replace(refusal, is_greeted=False)
-        name = self._refusals.get(refusal)
+        fields = list(_template(refusal))
+        row = "|".join([str(refusal.status), *fields])
+        name = self._refusals.get(row)
         if name is None:
-            name = self._refusals[refusal] = f"r{len(self._refusals)}"
+            name = self._refusals[row] = f"r{len(self._refusals)}"
             self._maps.statuses.add(refusal.status)
-            fields = list(_template(refusal))
             self._maps.message_parts = max(self._maps.message_parts, len(fields))
-            self._put(self._maps.refusals, name, "|".join([str(refusal.status), *fields]), entry)
+            self._put(self._maps.refusals, name, row, entry)
         return name
 
 
@@ -315,12 +314,19 @@ def _is_pattern(name: str) -> bool:
     return name == ANY or name.startswith("*.")
 
 
-def _steps_of(host: Host) -> Iterator[Step]:
-    """Every step of a host's own ways."""
-    for scopes in (host.plain, host.other_namespace, *host.by_namespace.values()):
-        for ways in (scopes.root, *scopes.exactly.values(), *scopes.below.values()):
-            for way in ways.values():
-                yield from way.steps
+def _is_insecure_itself(host: Host) -> bool:
+    """Whether a certificate of the addressed host itself need not be verified, by any of a host's own ways."""
+    return any(
+        step.to is None and step.insecure
+        for scopes in {
+            id(each): each for each in (host.plain, host.other_namespace, *host.by_namespace.values())
+        }.values()
+        for ways in {
+            id(each): each for each in (scopes.root, *scopes.exactly.values(), *scopes.below.values())
+        }.values()
+        for way in {id(each): each for each in ways.values()}.values()
+        for step in way.steps
+    )
 
 
 def _suffix(pattern: str, lengths: set[int]) -> str:

@@ -13,7 +13,9 @@ NAMED = "(?:n|%6[Ee])(?:s|%73)"
 PARAMETER = f"&{NAMED}(?:=[^&]*)?(?=&|$)"
 WITHOUT = f'regsub("{PARAMETER}","",g)'
 """The converter that drops every `ns`."""
-_PLAIN = "&ns=([^&%;+]+)(?=&|$)"
+BAD_ESCAPES = '"%(?![0-9A-Fa-f][0-9A-Fa-f])","%25",g'
+"""What a `%` that begins no escape is replaced by, so that it is decoded to itself."""
+_PLAIN = "&ns=([^&;+]+)(?=&|$)"
 
 
 def without_namespace(query: str, out: str, condition: str) -> Iterator[str]:
@@ -31,7 +33,10 @@ def with_namespace(query: str, namespace: str, out: str, condition: str) -> Iter
     yield f"set-var({out}) 'var({query}),{WITHOUT}' {condition} {{ var({query}) -m found }}"
     yield f'set-var({alone}) \'var({query}),regsub("{PARAMETER}","")\' {condition} {{ var({query}) -m found }}'
     as_is = f"{{ var({query}) -m reg '{_PLAIN}' }} {{ var({alone}),strcmp({out}) eq 0 }}"
-    yield f'set-var({one}) \'var({query}),regsub("^.*?{_PLAIN}.*$","\\1"),url_enc\' {condition} {as_is}'
+    # What has a % or a semicolon is not read alike by everybody.
+    alike = f"!{{ var({namespace}) -m reg '%25|%3B' }}"
+    decoded = f"regsub({BAD_ESCAPES}),url_dec(1),url_enc"
+    yield f'set-var({one}) \'var({query}),regsub("^.*?{_PLAIN}.*$","\\1"),{decoded}\' {condition} {as_is} {alike}'
     yield f"set-var({out}) str() {condition} {{ var({out}) -m str & }}"
     stays = f"{{ var({one}) -m found }} {{ var({one}),strcmp({namespace}) eq 0 }}"
     yield f"set-var-fmt({out}) %[var({out})]&ns=%[var({namespace})] {condition}"

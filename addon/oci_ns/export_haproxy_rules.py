@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from oci_ns import presence
 from oci_ns.export import Settings
 from oci_ns.export_haproxy_maps import KINDS, Maps
-from oci_ns.export_haproxy_query import NAMED, PARAMETER
+from oci_ns.export_haproxy_query import BAD_ESCAPES, NAMED, PARAMETER
 from oci_ns.export_haproxy_quick import backend_of, frontend_rules
 from oci_ns.export_haproxy_servers import host_field
 from oci_ns.export_haproxy_text import argument, inside_json, word
@@ -25,7 +25,6 @@ HANDED = ("steps", "own", "asks", "named", "source", "base")
 NOT_MOVABLE = "%2[Ff]|^/(?!v2(?:/|$))"
 """A path whose components cannot be told apart by its slashes, or whose beginning is escaped."""
 ESCAPED = "the request is not sent on: the slashes or the beginning of its path are escaped"
-BAD_ESCAPES = '"%(?![0-9A-Fa-f][0-9A-Fa-f])","%25",g'
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _NAME = f"{_LABEL}(?:[.]{_LABEL})*"
 _HOST = f"^(?:{_NAME}|[[][0-9a-f:.]+[]])(?::[0-9]+)?$"
@@ -134,6 +133,11 @@ class Rules:
             f'\'req.fhdr(host),lower,regsub("[.](?=:|$)",""),regsub(":(?:{port})?$","")\''
         )
         yield from self._host()
+        if self._table.scheme == "https" and self._maps.has_any_host:
+            yield f"http-request set-var(txn.own) 'var(txn.host),{field(5)}' if known"
+            message = "the request is not sent on: certificates are compared with names, and its Host is an IP address"
+            looked_up = "{ var(txn.name) -m beg [ } { var(txn.own) -m str any-https }"
+            yield f"{answer(400, 'UNSUPPORTED', message)} if known {looked_up}"
         destination = self._settings.destination
         if destination is None:
             message = "no registry of this name is configured here"

@@ -36,6 +36,8 @@ NEVER = "%"
 
 
 _is_word = re.compile(r"[!-~]*").fullmatch
+_EDITS = {id(edit): edit.value for edit in NamespaceEdit}
+"""By identity: enumerations are slow keys, and slow to read."""
 _UPSTREAM = re.compile(r"://(oci_[^ /]+)")
 
 
@@ -61,7 +63,10 @@ class Hop(NamedTuple):
     plain_namespace: str
 
     def __str__(self) -> str:
-        return " ".join(map(str, self))
+        return (
+            f"{self.mode} {self.base} {self.authority} {self.strip} {self.put} {self.reference} "
+            f"{self.edit} {self.namespace} {self.plain_namespace}"
+        )
 
 
 def is_address(host: str) -> bool:
@@ -91,19 +96,32 @@ class Upstreams:
     asked_first: set[_Place] = field(default_factory=set)
     names: dict[_Place, str] = field(default_factory=dict)
     _places: dict[str, _Place] = field(default_factory=dict)
+    _known: dict[tuple[Address, bool], tuple[_Place, str, str]] = field(default_factory=dict)
 
     def base(self, address: Address, insecure: bool, *, first: bool = False) -> str:
         """What a URL there begins with. `first` is whether a pull is sent there before any other endpoint."""
-        host = str(address.host).lower()
-        place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
+        return self.place(address, insecure, first=first)[0]
+
+    def place(self, address: Address, insecure: bool, *, first: bool = False) -> tuple[str, str]:
+        """The same, and the Host there."""
+        known = self._known.get((address, insecure))
+        if known is None:
+            known = self._known[address, insecure] = self._named(address, insecure)
+        place, base, named = known
         self.used[place] += 1
         if first:
             self.asked_first.add(place)
+        return base, named
+
+    def _named(self, address: Address, insecure: bool) -> tuple[_Place, str, str]:
+        host = str(address.host).lower()
+        place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
         if place not in self.names:
             unverified = "_unverified" if place.insecure else ""
             name = f"oci_{place.scheme}_{host.strip('[]').replace(':', '-')}_{place.port}{unverified}"
             self.names[place], self._places[name] = name, place
-        return f"{place.scheme}://{self.names[place]}"
+        named = literal(authority(address.scheme, str(address.host), address.port))
+        return place, f"{place.scheme}://{self.names[place]}", named
 
     def blocks(self) -> Iterator[str]:
         """The `upstream` blocks. nginx looks for a name in their order: the most used come first."""
@@ -143,7 +161,11 @@ class Hops:
     statuses: set[int] = field(default_factory=set)
     firsts: dict[str, tuple[Hop, Place]] = field(default_factory=dict)
     """By the way in words: its first hop, and where that is asked of what has a repository."""
-    _known: dict[tuple[int, str, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
+    _known: dict[tuple[int, int, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
+    """By the identity of the way, which is kept with it, and of the asker: enumerations are slow keys."""
+
+    _noted: set[tuple[str, ...]] = field(default_factory=set)
+    """The modes, in turn, whose places are noted."""
 
     def finds(self, name: str) -> bool:
         """Whether nginx can connect to what a key of the table's hosts stands for."""
@@ -159,7 +181,7 @@ class Hops:
         `pulls` tells whether it is for pulls, `stays` whether nginx can find the addressed host itself, and `greets`
         whether a ping is answered all the same.
         """
-        key = (id(way), asker.value, pulls, stays, greets)
+        key = (id(way), id(asker), pulls, stays, greets)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = (way, self._way(way, asker, pulls, stays, greets))
@@ -196,6 +218,10 @@ class Hops:
 
     def _note_places(self, hops: Sequence[Hop]) -> None:
         """Which locations these hops need."""
+        modes = tuple([hop.mode for hop in hops])
+        if modes in self._noted:
+            return
+        self._noted.add(modes)
         for number, hop in enumerate(hops, 1):
             behind = len(hops) - number
             if not behind:
@@ -240,9 +266,8 @@ class Hops:
         if to is None:
             if not stays:
                 raise _UnknownError(NEEDS_RESOLVERS)
-            yield self._hop(
-                step, asker, f"{'unverified' if step.insecure else 'verified'}{kept}", OWN, "$oci_addressed"
-            )
+            mode = f"{'unverified' if step.insecure else 'verified'}{kept}"
+            yield self._hop(step, asker, mode, OWN, "$oci_addressed")
             return
         verified = not (step.insecure and to.scheme == "https")
         mode = f"{'verified' if verified else 'attempt' if pulls else 'unverified'}{kept}"
@@ -255,7 +280,7 @@ class Hops:
 
     def _base(self, to: Address, asker: Asker, step: Step, first: bool) -> tuple[str, str]:
         if isinstance(to.host, str):
-            return self.upstreams.base(to, step.insecure, first=first), literal(authority(to.scheme, to.host, to.port))
+            return self.upstreams.place(to, step.insecure, first=first)
         if not self.settings.resolvers:
             raise _UnknownError(NEEDS_RESOLVERS)
         if to.port != DEFAULT_PORTS[to.scheme]:
@@ -271,13 +296,14 @@ class Hops:
             else:
                 self.askers.add(asker)
                 escaped, plain = f"${asker.value}_escaped", f"${asker.value}_source"
-        if not _is_word(step.put) or not _is_word(step.reference):
+        if (step.put or step.reference) and not (_is_word(step.put) and _is_word(step.reference)):
             raise ValueError(f"{step.put!r} cannot stand in a URL")
         if step.strip or step.put:
             self.strips.add(step.strip)
         self.has_references |= step.reference != ""
-        put, reference = literal(step.put) or NOTHING, literal(step.reference) or NOTHING
-        return Hop(mode, base, host, step.strip, put, reference, step.edit.value, escaped, plain)
+        put = literal(step.put) if step.put else NOTHING
+        reference = literal(step.reference) if step.reference else NOTHING
+        return Hop(mode, base, host, step.strip, put, reference, _EDITS[id(step.edit)], escaped, plain)
 
 
 def _has_own_http(hops: Sequence[Hop], number: int) -> bool:
@@ -289,7 +315,7 @@ class _UnknownError(Exception):
     """An address that nginx cannot find."""
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65_536)
 def _in_query(namespace: str) -> tuple[str, str]:
     """The namespace as it is put in a query, and as a client may have sent it without escapes."""
     return literal(escape_namespace(namespace)), literal(as_sent(namespace))

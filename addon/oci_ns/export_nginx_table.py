@@ -22,12 +22,13 @@ from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_NAMES, split_
 from oci_ns.tabulation import ANY, ITSELF, Address, Host, Kind, Paths, Scopes, Step, Tabulation, Ways
 
 _KINDS = {
-    Kind.ROOT: "root",
-    Kind.BY_TAG: "tag",
-    Kind.BY_DIGEST: "digest",
-    Kind.BLOB: "blob",
-    Kind.REST: "rest",
+    id(Kind.ROOT): "root",
+    id(Kind.BY_TAG): "tag",
+    id(Kind.BY_DIGEST): "digest",
+    id(Kind.BLOB): "blob",
+    id(Kind.REST): "rest",
 }
+"""By identity: enumerations are slow keys."""
 _is_carried_key = re.compile(r"(?:(?![A-Z!])[!-~])*(?:[:@][A-Za-z0-9._:=+-]+)?").fullmatch
 _UNCLEAR = (":80", ":443")
 """What a host ends with that is refused, or is another's name."""
@@ -68,10 +69,11 @@ class Tables:
         self.table = table
         self._hops = hops
         self._rows = _Rows()
-        self._ways: dict[tuple[str, ...], str] = {}
-        self._of_ways: dict[tuple[int, str, bool, bool], tuple[Ways, str]] = {}
-        self._scopes: dict[tuple[str, ...], str] = {}
-        self._shared: dict[tuple[int, str, bool], tuple[Scopes, str]] = {}
+        self._ways: dict[tuple[tuple[str, str], ...], str] = {}
+        self._of_ways: dict[tuple[int, int, bool, bool], tuple[Ways, str]] = {}
+        """By the identity of the ways and of the asker, as the others: enumerations are slow keys."""
+        self._scopes: dict[tuple[tuple[str, str, str], ...], str] = {}
+        self._shared: dict[tuple[int, int, bool], tuple[Scopes, str]] = {}
         self.ids: dict[str, str] = {}
         self.own_unverified: set[str] = set()
         self.has_patterns = False
@@ -123,16 +125,16 @@ class Tables:
         rows.other.append(Row(number, self._number(host.other_namespace, Asker.NAMESPACE, stays), name))
 
     def _number(self, scopes: Scopes, asker: Asker, stays: bool) -> str:
-        known = self._shared.get((id(scopes), asker.value, stays))
+        known = self._shared.get((id(scopes), id(asker), stays))
         if known is not None:
             return known[1]
         rendered = self._rendered(scopes, asker, stays=stays, greets=False)
-        identity = tuple(f"{where} {key} {ways}" for where, key, ways in rendered)
+        identity = tuple(rendered)
         number = self._scopes.get(identity)
         if number is None:
             number = self._scopes[identity] = f"s{len(self._scopes) + 1}"
             self._add_scopes(number, rendered)
-        self._shared[id(scopes), asker.value, stays] = (scopes, number)
+        self._shared[id(scopes), id(asker), stays] = (scopes, number)
         return number
 
     def _rendered(self, scopes: Scopes, asker: Asker, *, stays: bool, greets: bool) -> list[tuple[str, str, str]]:
@@ -161,31 +163,30 @@ class Tables:
         return False
 
     def _way_number(self, ways: Ways, asker: Asker, *, stays: bool = True, greets: bool = False) -> str:
-        known = self._of_ways.get((id(ways), asker.value, stays, greets))
+        known = self._of_ways.get((id(ways), id(asker), stays, greets))
         if known is not None:
             return known[1]
-        texts = {
-            _KINDS[kind]: self._hops.way(
-                way,
-                asker,
-                stays=stays,
-                pulls=kind is not Kind.REST,
-                greets=greets and kind is Kind.ROOT and way.refusal is not None and way.refusal.status == 403,
-            )
-            for kind, way in ways.items()
-        }
-        identity = tuple(f"{kind} {text}" for kind, text in texts.items())
+        texts: dict[str, str] = {}
+        last, text = None, ""
+        for kind, way in ways.items():
+            pulls = kind is not Kind.REST
+            if way is not last or kind is Kind.ROOT or not pulls:
+                greeted = greets and kind is Kind.ROOT and way.refusal is not None and way.refusal.status == 403
+                text = self._hops.way(way, asker, stays=stays, pulls=pulls, greets=greeted)
+                last = None if kind is Kind.ROOT else way
+            texts[_KINDS[id(kind)]] = text
+        identity = tuple(texts.items())
         number = self._ways.get(identity)
         if number is None:
             number = self._ways[identity] = f"w{len(self._ways) + 1}"
             self._add_ways(number, texts, entry_of([*ways.values()]))
             self._firsts[number] = self._first_of(texts)
-        self._of_ways[id(ways), asker.value, stays, greets] = (ways, number)
+        self._of_ways[id(ways), id(asker), stays, greets] = (ways, number)
         return number
 
     def _first_of(self, texts: Mapping[str, str]) -> tuple[Hop, Place] | None:
         """Where all manifests and blobs go first."""
-        pulls = {texts.get(_KINDS[kind], "") for kind in (Kind.BY_TAG, Kind.BY_DIGEST, Kind.BLOB)}
+        pulls = {texts.get(_KINDS[id(kind)], "") for kind in (Kind.BY_TAG, Kind.BY_DIGEST, Kind.BLOB)}
         return self._hops.firsts.get(next(iter(pulls))) if len(pulls) == 1 else None
 
     def _quick(self, name: str, ways: Ways | None, asker: Asker, strip: int) -> Quick | None:
@@ -309,7 +310,12 @@ class Tables:
         yield from source_maps(self._hops.askers)
 
     def _resolved(self, rows: list[Row]) -> list[Row]:
-        return [row._replace(value=self._hops.upstreams.resolved(row.value)) for row in rows]
+        upstreams = self._hops.upstreams
+        return (
+            [row._replace(value=upstreams.resolved(row.value)) for row in rows]
+            if upstreams.settings.resolvers
+            else rows
+        )
 
     def _namespace_maps(self) -> Iterator[Map]:
         rows = self._rows

@@ -51,7 +51,9 @@ def quoted(text: str) -> str:
     """A text as one word of the configuration. Raises ValueError where nginx cannot read it."""
     if "\0" in text or (len(text) > TOKEN_MAX // 4 and len(text.encode(errors="surrogateescape")) > TOKEN_MAX):
         raise ValueError("nginx's configuration has no words that long, or with NUL in them")
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def literal(text: str) -> str:
@@ -88,9 +90,14 @@ class Map:
         if self.hostnames:
             yield "    hostnames;"
         yield f"    default {quoted(self.default)};"
+        longest = 0
         for row in self.rows:
-            sizes.longest = max(sizes.longest, len(row.key.encode()))
+            length = len(row.key) if row.key.isascii() else len(row.key.encode())
+            if length > longest:  # noqa: PLR1730
+                # `max` costs more than all the rest.
+                longest = length
             yield _row(_key(row.key), row)
+        sizes.longest = max(sizes.longest, longest)
         sizes.rows = max(sizes.rows, len(self.rows))
         for row in self.expressions:
             yield _row(quoted(f"~{row.key}"), row)
@@ -98,7 +105,7 @@ class Map:
 
 
 def _key(text: str) -> str:
-    return quoted(f"\\{text}" if text in _RESERVED or text[:1] in ("~", "\\") else text)
+    return quoted(f"\\{text}" if text.startswith(("~", "\\")) or text in _RESERVED else text)
 
 
 def _row(key: str, row: Row) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 from urllib.parse import quote
 
 from oci_ns.decision import Decision, Source
@@ -17,6 +17,8 @@ from oci_ns.reference import DEFAULT_PORTS, split_host
 from oci_ns.registries_conf import PullFromMirror, Registry
 from oci_ns.routes import RouteTable
 from oci_ns.tabulation import Address, Kind, NamespaceEdit, Part, Refusal, Step, Text, Way, Ways, kind_of
+
+T = TypeVar("T")
 
 _UNLIKELY = "ns-inject-sample"
 """A component and tag that no configuration has: what it shows holds for whatever stands in its place."""
@@ -68,6 +70,8 @@ class Sampler:
     def __init__(self, table: RouteTable, scheme: str) -> None:
         self._table = table
         self._port = DEFAULT_PORTS[scheme]
+        self._known: dict[tuple[object, ...], object] = {}
+        """What was found, so that what is the same is one thing: nobody has to look at it twice."""
 
     def root(self, sample: Sample) -> Ways:
         """The ways of `/v2/` and of the catalog."""
@@ -109,7 +113,11 @@ class Sampler:
             ways[kind] = self._way(sample, target, decision)
             if kind is Kind.BY_TAG and not _tells_references_apart(decision):
                 ways[Kind.BY_DIGEST] = ways[Kind.BLOB] = ways[kind]
-        return ways
+        return self._only(ways, *((kind.value, id(way)) for kind, way in ways.items()))
+
+    def _only(self, found: T, *content: object) -> T:
+        """The first that was found with this content."""
+        return cast(T, self._known.setdefault((type(found), *content), found))
 
     def _way(self, sample: Sample, target: Target, decision: Decision) -> Way:
         registry = decision.registry
@@ -118,9 +126,11 @@ class Sampler:
             detail = error.detail if isinstance(error.detail, str) else ""
             message = _templated(error.message, sample, target, decision)
             refusal = Refusal(error.status, error.code, message, detail, _is_greeted(decision))
-            return Way((), refusal, str(registry.origin) if registry is not None else "")
-        steps = tuple(self._step(sample, target, each) for each in (decision, *decision.alternatives))
-        return Way(steps, None, steps[0].entry or (str(registry.origin) if registry is not None else ""))
+            entry = str(registry.origin) if registry is not None else ""
+            return self._only(Way((), refusal, entry), refusal, entry)
+        steps = tuple([self._step(sample, target, each) for each in (decision, *decision.alternatives)])
+        entry = steps[0].entry or (str(registry.origin) if registry is not None else "")
+        return self._only(Way(steps, None, entry), entry, *map(id, steps))
 
     def _step(self, sample: Sample, target: Target, decision: Decision) -> Step:
         path, question, query = decision.target.partition("?")
@@ -129,7 +139,7 @@ class Sampler:
         edit, namespace = _edit(sample, target, query if question else None, decision)
         reference = path[path.rindex("/") + 1 :]
         owner = registry if registry is not None else self._owner(decision)
-        return Step(
+        step = Step(
             to=self._address(sample, decision),
             strip=moved.client.count("/") + 1 if moved is not None and moved.client else 0,
             put=moved.endpoint if moved is not None else "",
@@ -140,6 +150,7 @@ class Sampler:
             insecure=self._table.index.is_insecure(decision.host, decision.port),
             entry=str(owner.origin_of(endpoint)) if owner is not None and endpoint is not None else "",
         )
+        return self._only(step, step, step.entry)
 
     def _owner(self, decision: Decision) -> Registry | None:
         return self._table.index.owner_of(decision.endpoint) if decision.endpoint is not None else None
@@ -207,7 +218,7 @@ def _templated(message: str, sample: Sample, target: Target, decision: Decision)
     parts = {target.path: Part.PATH}
     if sample.namespace:
         parts[f"ns={sample.namespace}"] = Part.NAMESPACE
-    if decision.subject is not None and _UNLIKELY in str(decision.subject):
+    if decision.subject is not None and any(each in str(decision.subject) for each in (_UNLIKELY, _DIGEST)):
         parts[str(decision.subject)] = Part.SUBJECT
     if sample.anywhere:
         parts[sample.addressed] = Part.ADDRESSED

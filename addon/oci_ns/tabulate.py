@@ -6,8 +6,10 @@ Between these every request goes the same way, which one of them shows. How one 
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from oci_ns.decision import ClientNamespace
 from oci_ns.hops import Route
@@ -15,9 +17,14 @@ from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, canonical_registry, l
 from oci_ns.registries_conf import SOURCE_HOST
 from oci_ns.routes import RouteTable
 from oci_ns.sampling import Key, Sample, Sampler
+from oci_ns.swapping import Swap
 from oci_ns.tabulation import ANY, ITSELF, Host, Paths, Scopes, Tabulation, Ways
-from oci_ns.twins import twins_of
+from oci_ns.twins import twin_of, twins_of
 
+K = TypeVar("K")
+V = TypeVar("V")
+_At = tuple[Ways | None, Ways | None, Ways | None]
+"""The ways of a repository itself, of what lies below it, and of its name with a slash; None where there are none."""
 EVERYTHING = Key("", "")
 _UNLIKELY_HOST = "ns-inject-sample.invalid"
 _UNLIKELY_NAMESPACE = "ns-inject-sample.invalid/none"
@@ -69,8 +76,8 @@ class _Tabulator:
     def tabulation(self) -> Tabulation:
         hosts = {name: self._pattern_host(name) for name in self._patterns}
         # A twin is made of the first one, which may come behind it.
-        firsts = {first: self._host(first) for first in {twin.first for twin in self._twins.values()}}
-        hosts |= {name: self._alike(name, firsts) or self._host(name) for name in self._known}
+        firsts = {name: self._host(name) for name in self._known if twin_of(self._twins, name) is None}
+        hosts |= {name: firsts.get(name) or self._alike(name, firsts) for name in self._known}
         readers = [name for name, host in hosts.items() if host.reads_paths]
         return Tabulation(self._scheme, hosts, self._paths(readers), self._reads_namespaces)
 
@@ -83,9 +90,10 @@ class _Tabulator:
         itself = self._scopes(Sample(self._scheme, name, name, name), {EVERYTHING})
         return Host(plain, {ITSELF: itself}, self._other_namespace(name))
 
-    def _alike(self, name: str, firsts: dict[str, Host]) -> Host | None:
-        twin = self._twins.get(name)
-        return twin.host(firsts[twin.first]) if twin is not None else firsts.get(name)
+    def _alike(self, name: str, firsts: dict[str, Host]) -> Host:
+        swap = twin_of(self._twins, name)
+        first = firsts.get(swap.text(name)) if swap is not None else None
+        return swap.host(first) if swap is not None and first is not None else self._host(name)
 
     def _host(self, name: str) -> Host:
         is_endpoint = name in self._locations
@@ -98,13 +106,9 @@ class _Tabulator:
             }
         if not self._reads_namespaces:
             return Host(plain, {}, plain, reads_paths, patterns)
-        by_namespace: dict[str, Scopes] = {}
-        for spoken in self._spoken_at(name):
-            twin = self._twins.get(spoken)
-            if twin is not None and twin.first in by_namespace:
-                by_namespace[spoken] = twin.scopes(by_namespace[twin.first])
-            else:
-                by_namespace[spoken] = self._by_namespace(name, spoken)
+        by_namespace = self._each(
+            self._spoken_at(name), str, [name], lambda spoken: self._by_namespace(name, spoken), Swap.scopes
+        )
         return Host(plain, by_namespace, self._other_namespace(name), reads_paths, patterns)
 
     # -- where the decision can change --------------------------------------------------------------------------------
@@ -159,51 +163,83 @@ class _Tabulator:
             self._others = self._scopes(Sample(self._scheme, name, "", _UNLIKELY_NAMESPACE, True), {EVERYTHING})
         return self._others
 
+    def _each(
+        self,
+        keys: Iterable[K],
+        text_of: Callable[[K], str],
+        around: Iterable[str],
+        tell: Callable[[K], V],
+        swapped: Callable[[Swap, V], V],
+    ) -> dict[K, V]:
+        """What is told of each key, in their order; of twins, what is told of the first one, with names swapped.
+
+        `around` has the other texts that it depends on: where names of these would be swapped, it is asked.
+        """
+        every = list(keys)
+        swaps = [twin_of(self._twins, text_of(key)) for key in every]
+        told = {text_of(key): tell(key) for key, swap in zip(every, swaps, strict=True) if swap is None}
+        fixed = {id(swap) for swap in swaps if swap is not None and all(swap.text(text) == text for text in around)}
+        found = {}
+        for key, swap in zip(every, swaps, strict=True):
+            text = text_of(key)
+            if swap is None:
+                found[key] = told[text]
+                continue
+            first = told.get(swap.text(text)) if id(swap) in fixed else None
+            found[key] = swapped(swap, first) if first is not None else tell(key)
+        return found
+
     def _scopes(self, sample: Sample, keys: Iterable[Key]) -> Scopes:
         scopes = Scopes(self._ask.root(sample))
-        for key in sorted(keys):
-            twin = self._twins.get(key.scope)
-            if twin is not None and twin.first in scopes.below:
-                scopes.exactly[key.scope] = twin.ways(scopes.exactly[twin.first])
-                scopes.below[key.scope] = twin.ways(scopes.below[twin.first])
-                scopes.exactly[f"{key.scope}/"] = twin.ways(scopes.exactly[f"{twin.first}/"])
-                continue
-            if key.scope and ":" not in key.scope:
-                scopes.exactly[str(key)] = self._ask.exactly(sample, key)
-            if not key.reference:
-                scopes.below[key.scope] = self._ask.below(sample, key.scope)
-            if "/" not in key.scope and looks_like_host(key.scope):
-                # A registry is told by the path only where something is behind it.
-                scopes.exactly[f"{key.scope}/"] = self._ask.nothing_below(sample, key.scope)
+        around = [sample.addressed, sample.namespace]
+        told = self._each(sorted(keys), str, around, lambda key: self._at(sample, key), _swapped)
+        for key, (exactly, below, nothing_below) in told.items():
+            if exactly is not None:
+                scopes.exactly[str(key)] = exactly
+            if below is not None:
+                scopes.below[key.scope] = below
+            if nothing_below is not None:
+                scopes.exactly[f"{key.scope}/"] = nothing_below
         return scopes
+
+    def _at(self, sample: Sample, key: Key) -> _At:
+        # A registry is told by the path only where something is behind it.
+        is_registry = "/" not in key.scope and looks_like_host(key.scope)
+        return (
+            self._ask.exactly(sample, key) if key.scope and ":" not in key.scope else None,
+            self._ask.below(sample, key.scope) if not key.reference else None,
+            self._ask.nothing_below(sample, key.scope) if is_registry else None,
+        )
 
     def _paths(self, readers: list[str]) -> Paths:
         paths = Paths()
         if not readers:
             return paths
-        beginnings = {reader: self._beginnings_at(reader) for reader in readers}
+        beginnings_at = functools.cache(self._beginnings_at)
+        asked_at: dict[Key, str] = {}
         for registry in (*self._patterns, *(self._known if self._patterns else filter(_is_exact, self._prefixes))):
-            reader = next((reader for reader in readers if registry not in beginnings[reader]), None)
+            reader = next((reader for reader in readers if registry not in beginnings_at(reader)), None)
             if reader is None:
                 continue
             if _is_pattern(registry):
                 paths.patterns[registry] = self._by_path(reader, registry)
             else:
-                self._add_paths(paths, Sample(self._scheme, reader, ""), registry)
+                asked_at.update(dict.fromkeys(sorted(self._path_keys(registry)), reader))
+        # Where it is asked does not matter.
+        told = self._each(asked_at, str, (), lambda key: self._by_first(asked_at[key], key), _swapped)
+        for key, (exactly, below, _) in told.items():
+            if "/" in key.scope:
+                paths.exactly[str(key)] = exactly
+            if not key.reference:
+                paths.below[key.scope] = below
         return paths
 
-    def _add_paths(self, paths: Paths, sample: Sample, registry: str) -> None:
-        for key in sorted(self._path_keys(registry)):
-            twin = self._twins.get(key.scope)
-            if twin is not None and twin.first in paths.below:
-                first = paths.below[twin.first]
-                paths.below[key.scope] = twin.ways(first) if first is not None else None
-                continue
-            is_told = self._ask.is_told_by_path(sample, key)
-            if "/" in key.scope:
-                paths.exactly[str(key)] = self._ask.exactly(sample, key) if is_told else None
-            if not key.reference:
-                paths.below[key.scope] = self._ask.below(sample, key.scope) if is_told else None
+    def _by_first(self, reader: str, key: Key) -> _At:
+        sample = Sample(self._scheme, reader, "")
+        if not self._ask.is_told_by_path(sample, key):
+            return None, None, None
+        exactly = self._ask.exactly(sample, key) if "/" in key.scope else None
+        return exactly, self._ask.below(sample, key.scope) if not key.reference else None, None
 
     def _by_path(self, reader: str, pattern: str) -> Ways | None:
         name = _host_of(pattern)
@@ -213,6 +249,11 @@ class _Tabulator:
     def _beginnings_at(self, reader: str) -> set[str]:
         """The registries that a host's own keys may have as their first component."""
         return {*self._spoken_at(reader), *_registries_first(self._plain_keys(reader))}
+
+
+def _swapped(swap: Swap, at: _At) -> _At:
+    exactly, below, nothing_below = map(swap.ways_or_none, at)
+    return exactly, below, nothing_below
 
 
 def _registries_first(keys: Iterable[Key]) -> Iterator[str]:

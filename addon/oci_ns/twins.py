@@ -1,171 +1,148 @@
-"""Registries that are configured alike, but for their names: what is decided about one holds for all, by their names.
+"""Entries that are configured alike, but for names of their own: what is decided about one holds for all.
 
-A large table has thousands of them. Two names are alike where swapping them changes nothing in the configuration, so
-each is only in its own entry, and is to the patterns what the other is. Knows no engine, and decides nothing.
+A large configuration has thousands of them. Two entries are alike where swapping their own names changes nothing: each
+name is only in its entry, and is to the patterns what the other is. Knows no engine, and decides nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
-from oci_ns.hops import Route, is_plain
-from oci_ns.reference import canonical_registry, looks_like_host
+from oci_ns.hops import Route
+from oci_ns.reference import DOCKER_HUB, looks_like_host
 from oci_ns.registries_conf import Endpoint
-from oci_ns.tabulation import Address, Host, Refusal, Scopes, Step, Way, Ways
+from oci_ns.swapping import Swap, words_of
 
 _LENGTH_MAX = 200
 """Longer names are looked at in other ways."""
+_SPECIAL = frozenset({"library", "manifests", "blobs", "tags", "list", "referrers", "uploads", "v2"})
+"""Components that mean something else in some places."""
+_is_plain_text = re.compile(r"[a-z0-9.:/_-]*").fullmatch
+_is_name = re.compile(r"(?=.*[a-z])[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*").fullmatch
+_split = re.compile(r"([/:@])").split
+_SHARED = -1
+
+Twins = dict[str, Swap]
+"""By each name that is an entry's own, what makes of the first entry that is like it this one, and the reverse."""
 
 
-@dataclass(frozen=True, slots=True)
-class Twin:
-    """The registry `name`, which is configured as `first` is. `entries` are this one's, by the first one's."""
-
-    first: str
-    name: str
-    entries: dict[str, str]
-    _made: dict[int, tuple[Way, Way]] = field(default_factory=dict, compare=False, repr=False)
-    """What was made of a way, by its identity; with it, so that nothing else gets the same."""
-
-    def host(self, host: Host) -> Host:
-        """What the first one's host is, for this one, which is no endpoint."""
-        by_namespace = {
-            self.name if spoken == self.first else spoken: self.scopes(scopes)
-            for spoken, scopes in host.by_namespace.items()
-        }
-        plain = self.scopes(host.plain)
-        other = host.other_namespace if host.other_namespace is not host.plain else plain
-        return Host(plain, by_namespace, other, host.reads_paths, host.patterns)
-
-    def scopes(self, scopes: Scopes) -> Scopes:
-        """What is decided for the first one, for this one."""
-        exactly = {key: self.ways(ways) for key, ways in scopes.exactly.items()}
-        below = {key: self.ways(ways) for key, ways in scopes.below.items()}
-        return Scopes(self.ways(scopes.root), exactly, below)
-
-    def ways(self, ways: Ways) -> Ways:
-        """The same for each kind of request."""
-        return {kind: self._way(way) for kind, way in ways.items()}
-
-    def _way(self, way: Way) -> Way:
-        known = self._made.get(id(way))
-        if known is not None:
-            return known[1]
-        steps = tuple([self._step(step) for step in way.steps])
-        refusal = self._refusal(way.refusal) if way.refusal is not None else None
-        made = Way(steps, refusal, self.entries.get(way.entry, way.entry))
-        self._made[id(way)] = way, made
-        return made
-
-    def _step(self, step: Step) -> Step:
-        to, namespace = step.to, self.name if step.namespace == self.first else step.namespace
-        entry = self.entries.get(step.entry, step.entry)
-        if to is not None and to.host == self.first:
-            to = Address(to.scheme, self.name, to.port)
-        elif namespace == step.namespace and entry == step.entry:
-            return step
-        return Step(
-            to,
-            step.strip,
-            step.put,
-            step.reference,
-            step.edit,
-            namespace,
-            step.keeps_credentials,
-            step.insecure,
-            entry,
-        )
-
-    def _refusal(self, refusal: Refusal) -> Refusal:
-        whole = rf"(?<![\w.-]){re.escape(self.first)}(?![\w.-])"
-        message = tuple(re.sub(whole, self.name, part) if isinstance(part, str) else part for part in refusal.message)
-        return Refusal(refusal.status, refusal.code, message, self.entries.get(refusal.detail, refusal.detail))
-
-
-def twins_of(routes: Sequence[Route], patterns: Iterable[str], apart: Iterable[str]) -> dict[str, Twin]:
-    """The registries that are alike another one, by name. Those of `apart` are not: they are mentioned elsewhere."""
-    mentioned = Counter(name for route in routes for name in _mentions(route))
-    mentioned.update(apart)
+def twins_of(routes: Sequence[Route], patterns: Iterable[str], apart: Iterable[str]) -> Twins:
+    """The entries that are alike an earlier one. Names of `apart` are no entry's own."""
+    owners = _owners(routes, apart)
     wildcards = [pattern for pattern in patterns if pattern.startswith("*.")]
-    firsts: dict[tuple[object, ...], Route] = {}
-    found = {}
-    # In the order of their names, in which they are told, so that the first one is told first.
-    for route in sorted(routes, key=lambda route: route.prefix.registry):
-        name = route.prefix.registry
-        # Its own entry is one mention.
-        if mentioned[name] != 1 or not _is_simple(route):
+    firsts: dict[tuple[object, ...], tuple[Route, list[str]]] = {}
+    found: Twins = {}
+    for number, route in enumerate(routes):
+        own: dict[str, int] = {}
+        shape = _shape(route, number, owners, own, wildcards)
+        if shape is None or not own:
             continue
-        shape = _shape(route, wildcards)
-        first = firsts.setdefault(shape, route)
+        names = list(own)
+        first, theirs = firsts.setdefault(shape, (route, names))
         if first is not route:
-            entries = dict(zip(_entries(first), _entries(route), strict=True))
-            found[name] = Twin(first.prefix.registry, name, entries)
+            words = {**dict(zip(theirs, names, strict=True)), **dict(zip(names, theirs, strict=True))}
+            one, other = _entries(first), _entries(route)
+            entries = {**dict(zip(one, other, strict=True)), **dict(zip(other, one, strict=True))}
+            swap = Swap(words, entries)
+            found.update(dict.fromkeys(names, swap))
     return found
 
 
-def _mentions(route: Route) -> Iterator[str]:
-    """Every name that an entry has, but for those that say no more than that it is itself."""
-    own = route.prefix.registry
-    yield own
-    yield from route.prefix.path.split("/")
-    for hop in route.proxies:
-        yield hop.registry
-        if hop.host != hop.registry:
-            # Another registry at another port, but the same host.
-            yield hop.host
-        yield from hop.path.split("/")
-        if hop.namespace is not None and hop.namespace != own:
-            yield canonical_registry(hop.namespace)
-    primary = route.registry.primary
-    if primary.namespace is not None and primary.namespace != own:
-        yield canonical_registry(primary.namespace)
+def twin_of(twins: Twins, text: str) -> Swap | None:
+    """What makes a host, namespace or scope another's that is configured alike; None where it has no such name."""
+    found = twins.get(text)
+    if found is None and ("/" in text or ":" in text):
+        return next((twins[word] for word in words_of(text) if word in twins), None)
+    return found
 
 
-def _is_simple(route: Route) -> bool:
-    """Whether the entry is for a whole registry, and can be read without knowing its name."""
-    name, registry = route.prefix.registry, route.registry
-    return (
-        registry.prefix == name
-        and len(name) <= _LENGTH_MAX
-        and is_plain(name)
-        and looks_like_host(name)
-        and not route.broken
-        and route.primary_is_source
-    )
+def _owners(routes: Sequence[Route], apart: Iterable[str]) -> dict[str, int]:
+    """The number of the only entry that has a name."""
+    owners = {word: _SHARED for text in apart for word in words_of(text)}
+    for number, route in enumerate(routes):
+        for text in _texts(route):
+            for word in words_of(text.lower()):
+                if owners.setdefault(word, number) != number:
+                    owners[word] = _SHARED
+    return owners
 
 
-def _shape(route: Route, wildcards: Sequence[str]) -> tuple[object, ...]:
-    """All of an entry but its own name and lines."""
-    name, registry = route.prefix.registry, route.registry
-    # A wildcard covers by its first occurrence, and the longer of it and the name counts (`PrefixIndex`).
-    covering = tuple(
-        (wildcard, name.index(wildcard[1:]), len(wildcard) - len(name))
-        if name.count(wildcard[1:]) > 1 or len(wildcard) >= len(name)
-        else wildcard
-        for wildcard in wildcards
-        if name.endswith(wildcard[1:])
-    )
+def _texts(route: Route) -> list[str]:
+    """Every text of an entry that names are in."""
+    registry = route.registry
+    texts = [registry.prefix]
+    for endpoint in registry.endpoints:
+        texts.append(endpoint.location)
+        if endpoint.namespace is not None:
+            texts.append(endpoint.namespace)
+    return texts
+
+
+def _shape(
+    route: Route, number: int, owners: dict[str, int], own: dict[str, int], wildcards: Sequence[str]
+) -> tuple[object, ...] | None:
+    """All of an entry but its own names and lines; None where it cannot be read without knowing them.
+
+    `own` is told its own names, in the order in which they occur.
+    """
+    registry = route.registry
+    if route.broken or not all(_is_simple(text) for text in _texts(route)):
+        return None
+    prefix = _shape_of(registry.prefix, number, owners, own)
+    endpoints = tuple([_endpoint(endpoint, number, owners, own) for endpoint in registry.endpoints])
     entries = _entries(route)
     return (
+        prefix,
+        endpoints,
         registry.blocked,
         registry.mirror_by_digest_only,
-        tuple(_shape_of(endpoint, name) for endpoint in registry.endpoints),
-        covering,
+        route.primary_is_source,
+        tuple([(looks_like_host(name), _covering(name, wildcards)) for name in own]),
         tuple(map(entries.index, entries)),
     )
 
 
-def _shape_of(endpoint: Endpoint, name: str) -> tuple[object, ...]:
+def _is_simple(text: str) -> bool:
+    behind = text.partition("/")[2]
+    return text == "*" or (len(text) <= _LENGTH_MAX and _is_plain_text(text) is not None and ":" not in behind)
+
+
+def _shape_of(text: str, number: int, owners: dict[str, int], own: dict[str, int]) -> tuple[str | int, ...]:
+    return tuple([own.setdefault(part, len(own)) if _is_own(part, number, owners) else part for part in _split(text)])
+
+
+def _is_own(word: str, number: int, owners: dict[str, int]) -> bool:
     return (
-        None if endpoint.location == name else endpoint.location,
+        owners.get(word) == number
+        and word not in _SPECIAL
+        and not word.endswith(DOCKER_HUB)
+        and _is_name(word) is not None
+    )
+
+
+def _endpoint(endpoint: Endpoint, number: int, owners: dict[str, int], own: dict[str, int]) -> tuple[object, ...]:
+    namespace = endpoint.namespace
+    return (
+        _shape_of(endpoint.location, number, owners, own),
+        None if namespace is None else _shape_of(namespace, number, owners, own),
         endpoint.insecure,
         endpoint.pull_from_mirror,
-        True if endpoint.namespace == name else endpoint.namespace,
         endpoint.plain_http,
         endpoint.forward_credentials,
+    )
+
+
+def _covering(name: str, wildcards: Sequence[str]) -> tuple[object, ...]:
+    # A wildcard covers by its first occurrence, and the longer of it and the name counts (`PrefixIndex`).
+    return tuple(
+        [
+            (wildcard, name.index(wildcard[1:]), len(wildcard) - len(name))
+            if name.count(wildcard[1:]) > 1 or len(wildcard) >= len(name)
+            else wildcard
+            for wildcard in wildcards
+            if name.endswith(wildcard[1:])
+        ]
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import blobs, decisions, endurance, exported, large_tables, pulls, small_requests
+from . import blobs, decisions, endurance, exported, exports, large_tables, pulls, small_requests
 from .bench import Row
 
 ROWS: Final[dict[str, Row]] = {
@@ -13,6 +13,7 @@ ROWS: Final[dict[str, Row]] = {
         small_requests.ROW,
         decisions.ROW,
         large_tables.ROW,
+        exports.ROW,
         blobs.PLAIN_ROW,
         blobs.TLS_ROW,
         exported.ROW,

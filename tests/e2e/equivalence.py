@@ -27,10 +27,10 @@ from oci_ns.decision import Decision
 from oci_ns.distribution import namespaces_in
 from oci_ns.explain import address_of
 from oci_ns.export import Exported, Listen, Settings
-from oci_ns.reference import DEFAULT_PORTS, registry_name, split_host
+from oci_ns.reference import DEFAULT_PORTS, split_host
 from oci_ns.routes import RouteTable
 from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import ANY, Address
+from oci_ns.tabulation import Address
 from tests.unit import generated
 from tests.unit.plain_rules import Options
 from tests.unit.test_decision_properties import options_of, table_of
@@ -197,6 +197,7 @@ FEATURES: dict[str, Callable[[Asked], bool]] = {
     "an ns that is no host": lambda asked: any(
         re.fullmatch(r"[A-Za-z0-9.:-]*", value) is None for value in _spoken(asked)
     ),
+    "an ns that is not ASCII": lambda asked: any(not value.isascii() for value in _spoken(asked)),
     "more than one ns": lambda asked: len(_spoken(asked)) > 1,
     "a port in the first component": lambda asked: re.match(r"/v2/[^/]*:", asked.target) is not None,
     "the default port of the other scheme": lambda asked: _names_a_port(
@@ -373,9 +374,8 @@ def compared(engine: str, cases: Sequence[Case], directory: Path, servers: Every
         table = case.table
         with engine_for(engine, case, directory / f"{engine}{number}", servers) as (client, exported):
             report.left_out.update({problem.rule for problem in exported.left_out})
-            lacks_ports = _lacks_ports(case)
             for asked in case.requests:
-                for expected, play in _ways(table, asked, lacks_ports=lacks_ports):
+                for expected, play in _ways(table, asked):
                     servers.play = play
                     below = expected[1] is None or expected[1].operation is not None
                     found, _ = outcome(servers, client, asked, below=below)
@@ -385,21 +385,8 @@ def compared(engine: str, cases: Sequence[Case], directory: Path, servers: Every
     return report
 
 
-def _ways(
-    table: RouteTable, asked: Asked, *, lacks_ports: Callable[[str], bool]
-) -> Iterator[tuple[tuple[Outcome, Decision | None], Play]]:
-    every, decision = told(table if not lacks_ports(asked.named) else RouteTable(), asked)
+def _ways(table: RouteTable, asked: Asked) -> Iterator[tuple[tuple[Outcome, Decision | None], Play]]:
+    every, decision = told(table, asked)
     yield (every.first, decision), OK
     if len(every.sent) > 1:
         yield (every, decision), REFUSING
-
-
-def _lacks_ports(case: Case) -> Callable[[str], bool]:
-    """Which hosts no engine knows, though the addon does: with a port, where a `*.` prefix has the same without."""
-    hosts = tabulate(case.table, case.scheme).hosts
-
-    def lacks(named: str) -> bool:
-        name = registry_name(case.scheme, *split_host(named))
-        return name not in hosts and ANY not in hosts and split_host(name)[1] is not None
-
-    return lacks

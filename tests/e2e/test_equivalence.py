@@ -46,8 +46,10 @@ REFUSED = {
             {*_EVERYWHERE, *_SPELLINGS, "a registry in upper case in ns", "more than one ns", "an IPv6 address in Host"}
         )
     ),
-    "haproxy": Refusals(told=frozenset({*_EVERYWHERE, *_SPELLINGS}), bare=frozenset({"not ASCII"})),
-    "envoy": Refusals(told=frozenset(_EVERYWHERE), bare=frozenset({"not ASCII"})),
+    "haproxy": Refusals(
+        told=frozenset({*_EVERYWHERE, *_SPELLINGS, "an IPv6 address in Host"}), bare=frozenset({"not ASCII"})
+    ),
+    "envoy": Refusals(told=frozenset({*_EVERYWHERE, "an ns that is not ASCII"}), bare=frozenset({"not ASCII"})),
 }
 """What a request has that the engine answers with 400 instead."""
 NOT_CARRIED = {

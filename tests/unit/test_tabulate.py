@@ -19,7 +19,7 @@ from oci_ns.explain import address_of
 from oci_ns.reference import DEFAULT_PORTS, registry_name
 from oci_ns.routes import RouteTable
 from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Tabulation
+from oci_ns.tabulation import Kind, Tabulation
 from tests.unit import generated
 from tests.unit.generated import Case
 from tests.unit.plain_rules import Options
@@ -48,9 +48,6 @@ def is_of_the_table(asking: generated.Asking) -> bool:
 
 
 def assert_is_told(table: Tabulation, asking: generated.Asking, decision: Decision) -> None:
-    if re.match("/v2/[^/]*:", asking.target) and decision.source is not Source.PATH:
-        # The colon of a port ends what lies at a location, as that of a tag does: no engine has to know that.
-        return
     found = looked_up(table, Asked(asking.method, asking.host, asking.port, asking.target))
     if found is None:
         name = registry_name(asking.scheme, asking.host, asking.port)
@@ -106,6 +103,62 @@ def test_a_namespace_that_is_no_host_is_told_by_itself(namespace: str) -> None:
     table = table_of(OTHER_NAMES, Options(client_namespace="reject"))
     asking = generated.Asking("GET", "https", "q.io", 443, f"/v2/a/manifests/1?ns={namespace}")
     assert_is_told(tabulate(table, "https"), asking, table.decide(*asking))
+
+
+PORTS = """
+[[registry]]
+prefix = "*"
+[[registry.mirror]]
+location = "g.q.io/q.io"
+namespace-proxy = "*"
+[[registry]]
+prefix = "*.example.org"
+[[registry.mirror]]
+location = "proxy.test"
+"""
+
+
+@pytest.mark.parametrize("default", ["", "docker.io"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize("more", ["", '[[registry]]\nprefix = "q.io"\nlocation = "q.io"\n'])
+@pytest.mark.parametrize(
+    ("host", "port", "target"),
+    [
+        ("g.q.io", 443, "/v2/q.io:5000/a/manifests/1"),
+        ("g.q.io", 443, "/v2/q.io:v1"),
+        ("g.q.io", 443, "/v2/q.io/a:v1/b"),
+        ("a.example.org", 443, "/v2/a/manifests/1"),
+        ("a.example.org", 5000, "/v2/a/manifests/1"),
+        ("a.example.org", 5000, "/v2/a/manifests/1?ns=a.example.org:5000"),
+    ],
+)
+def test_a_port_is_told_by_the_table(host: str, port: int, target: str, method: str, default: str, more: str) -> None:
+    table = table_of(PORTS + more, Options(default=default))
+    asking = generated.Asking(method, "https", host, port, target)
+    assert_is_told(tabulate(table, "https"), asking, table.decide(*asking))
+
+
+def test_a_wildcard_knows_no_host_with_a_port() -> None:
+    index = table_of(
+        '[[registry]]\nprefix = "*.example.org"\n[[registry.mirror]]\nlocation = "p.test"\n', Options()
+    ).index
+    assert [index.knows(name) for name in ("a.example.org", "a.example.org:5000")] == [True, False]
+
+
+def test_a_digest_in_a_message_is_the_requests_own() -> None:
+    conf = '[[registry]]\nprefix = "q.io/a"\nlocation = "g.q.io"\n'
+    table = table_of(conf, Options())
+    digest = f"sha256:{'ab' * 32}"
+    asking = generated.Asking("GET", "https", "q.io", 443, f"/v2/a/manifests/{digest}")
+    assert table.decide(*asking).error is not None
+    assert_is_told(tabulate(table, "https"), asking, table.decide(*asking))
+
+
+def test_a_ping_of_a_twin_that_is_blocked_is_greeted() -> None:
+    conf = "".join(f'[[registry]]\nlocation = "{name}"\nblocked = true\n' for name in ("a.test", "b.test"))
+    hosts = tabulate(table_of(conf, Options()), "https").hosts
+    refusals = [hosts[name].plain.root[Kind.ROOT].refusal for name in ("a.test", "b.test")]
+    assert [refusal is not None and refusal.is_greeted for refusal in refusals] == [True, True]
 
 
 def test_every_source_occurs_in_what_is_told() -> None:

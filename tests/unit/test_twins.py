@@ -1,7 +1,9 @@
-"""Registries that are configured alike: which are, and that a table says the same whether it is known or not."""
+"""Entries that are configured alike: which are, and that a table says the same whether it is known or not."""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -22,9 +24,9 @@ TWINS = ["t1.io", "t2.io", "t3.q.io", "t4.test", "t5.example.net", "t.io"]
 
 
 def names_of_twins(text: str, patterns: list[str], *apart: str) -> dict[str, str]:
-    """By each, which it is alike."""
+    """By each name of an entry that is alike an earlier one, the name that stands there."""
     routes = list(table_of(text, Options()).index.routes())
-    return {name: twin.first for name, twin in twins_of(routes, patterns, apart).items()}
+    return {name: swap.text(name) for name, swap in twins_of(routes, patterns, apart).items()}
 
 
 def three(*mirrors: str, more: str = "", location: str | None = "") -> str:
@@ -39,6 +41,7 @@ def three(*mirrors: str, more: str = "", location: str | None = "") -> str:
 
 
 ALIKE = {"b.test": "a.test", "c.test": "a.test"}
+PLACES = {"b.test": "a.test", "p2.test": "p1.test", "u2": "u1"}
 
 
 @pytest.mark.parametrize(
@@ -53,9 +56,20 @@ ALIKE = {"b.test": "a.test", "c.test": "a.test"}
         (three("p.test {}") + registry("x.test", "p.test x.test plain-http=true"), ALIKE),
         (three("p.test {}") + registry("x.test", "p.test x.test"), {**ALIKE, "x.test": "a.test"}),
         (three("p.test {}") + registry("xa.test", "p.test/xa.test/a.test.x xa.test"), ALIKE),
-        # Where the name is not only its own.
-        (three("{}:5000 {}"), {}),
-        (three("p.test/{} {}"), {}),
+        (three("p.test {}").replace("a.test", "a.test:5000"), {"c.test": "b.test"}),
+        # By all the names that are an entry's own, wherever they stand.
+        (three("{}:5000 {}"), ALIKE),
+        (three("p.test/{} {}"), ALIKE),
+        (three("p.test {}", location="q.test"), ALIKE),
+        (registry("a.test/x", "p1.test/m/u1 *") + registry("b.test/x", "p2.test/m/u2 *"), PLACES),
+        (registry("a.test/x", "p1.test/m/u1 *") + registry("b.test/y", "p2.test/m/u2 *"), PLACES | {"y": "x"}),
+        (registry("q.test/x1", "p.test/x1 *") + registry("q.test/x2", "p.test/x2 *"), {"x2": "x1"}),
+        (registry("q.test/x1", "p.test/x1 *") + registry("q.test/x2", "p.test/y2 *"), {}),
+        (registry("q.test/x1", "p.test/y1 *") + registry("q.test/x2", "p.test/y2 *"), {"x2": "x1", "y2": "y1"}),
+        (registry("q.test/x1", "p.test/a *") + registry("q.test/x2", "p.test/b.c *"), {}),
+        (registry("q.test/x1", "p1.test:1 *") + registry("q.test/x2", "p2.test:2 *"), {}),
+        (registry("a.test", "p.test/1 *") + registry("b.test", "p.test/2 *"), {}),
+        # Where a name is not only its entry's own.
         (three("a.test:5000 {}"), {"c.test": "b.test"}),
         (three("p.test {}") + registry("x.test", "a.test x.test"), {"c.test": "b.test"}),
         (three("p.test {}") + registry("x.test", "p.test a.test"), {"c.test": "b.test"}),
@@ -64,9 +78,7 @@ ALIKE = {"b.test": "a.test", "c.test": "a.test"}
         (three("p.test {}") + registry("a.test/part", "p.test/x a.test"), {"c.test": "b.test"}),
         (three("p.test {}") + registry("x.test", location="c.test/x"), {"b.test": "a.test"}),
         # What is not read so simply.
-        (three("p.test {}", location="q.test"), {}),
         (three("not!a!host {}"), {}),
-        (three("p.test {}").replace("a.test", "a.test:5000"), {"c.test": "b.test"}),
         (three("p.test {}").replace("a.test", "docker.io"), {"c.test": "b.test"}),
         (three("p.test {}").replace("a.test", "single"), {"c.test": "b.test"}),
     ],
@@ -117,13 +129,42 @@ def with_twins(document: dict[str, Any]) -> dict[str, Any]:
     return {"registry": list({each["prefix"]: each for each in tables}.values())}
 
 
+def with_others_alike(document: dict[str, Any]) -> dict[str, Any]:
+    """A document with the same registries once more, every name in each of them being another."""
+    more = []
+    for number, table in enumerate(document["registry"]):
+        if re.search(
+            r"\[|[*][.]", json.dumps([*table.values(), *map(dict.values, table.get("mirror", ()))], default=list)
+        ):
+            continue
+        for tag in (f"1x{number}", f"2x{number}"):
+            renamed = [
+                {key: _renamed(value, tag) if key in _NAMES else value for key, value in each.items()}
+                for each in [table, *table.get("mirror", ())]
+            ]
+            more.append(renamed[0] | ({"mirror": renamed[1:]} if renamed[1:] else {}))
+    tables = [*more[::2], *document["registry"], *more[1::2]]
+    return {"registry": list({each["prefix"]: each for each in tables}.values())}
+
+
+_NAMES = ("prefix", "location", "namespace-proxy")
+
+
+def _renamed(text: str, tag: str) -> str:
+    if text in ("*", ""):
+        return text
+    host, *path = text.split("/")
+    return "/".join([f"n{tag}.{host}", *(re.sub("^[^:@]*", rf"\g<0>{tag}", component) for component in path)])
+
+
 @st.composite
 def cases_with_twins(draw: st.DrawFn) -> Case:
-    document = with_twins(draw(generated.documents))
+    document = draw(st.sampled_from([with_twins, with_others_alike]))(draw(generated.documents))
     asked = []
     for asking in draw(st.lists(generated.askings_of(document), min_size=4, max_size=10)):
         twin, host = draw(st.sampled_from(TWINS)), draw(st.sampled_from([asking.host, asking.host, *TWINS]))
         target = asking.target.replace("q.io", twin) if draw(st.booleans()) else asking.target
+        host = draw(st.sampled_from([host, f"n1x0.{host}", f"n2x1.{host}"]))
         asked.append(asking._replace(host=host, target=target))
     return Case(generated.plain_text(document), draw(generated.policies), asked)
 

@@ -35,6 +35,7 @@ def _envoy(_: Path, main: Path) -> list[str]:
     return [program("envoy"), "-c", str(main), *options]
 
 
+_CHECKS: dict[str, list[str]] = {"nginx": ["-t"], "haproxy": ["-c"], "envoy": ["--mode", "validate"]}
 _COMMANDS = {"nginx": _nginx, "haproxy": _haproxy, "envoy": _envoy}
 
 
@@ -47,6 +48,11 @@ def program(engine: str) -> str:
             if program.exists():
                 return str(program)
     return require(engine)
+
+
+def checking(engine: str, directory: Path, main: Path) -> list[str]:
+    """The command with which an engine loads a configuration and ends."""
+    return [*_COMMANDS[engine](directory, main), *_CHECKS[engine]]
 
 
 def write(directory: Path, files: Mapping[str, str]) -> Path:
@@ -72,7 +78,9 @@ def running(engine: str, directory: Path, files: Mapping[str, str], ports: Seque
 
 
 @contextlib.contextmanager
-def started(engine: str, main: Path, ports: Sequence[int], *, address: str = "127.0.0.1") -> Iterator[Daemon]:
+def started(
+    engine: str, main: Path, ports: Sequence[int], *, address: str = "127.0.0.1", timeout: float = 20
+) -> Iterator[Daemon]:
     """An engine with the files that are beside its main one, which listens at these ports of ``address``."""
     directory = main.parent
     daemon = Daemon(
@@ -82,6 +90,7 @@ def started(engine: str, main: Path, ports: Sequence[int], *, address: str = "12
         ready=lambda: all(listens(port, address) for port in ports),
         env=clean_env(directory),
         cwd=directory,
+        timeout=timeout,
     )
     with daemon.start():
         try:
