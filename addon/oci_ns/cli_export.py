@@ -152,6 +152,8 @@ def export(
     if key and not certificate:
         raise click.BadParameter("it is the key of a certificate: give --tls-cert, too", param_hint="--tls-key")
     to = _read(destination_of, destination, "--destination") if destination else None
+    is_file = output not in ("", _STANDARD_OUTPUT) and not output.endswith(os.sep) and not os.path.isdir(output)
+    place = os.path.abspath(output if output != _STANDARD_OUTPUT else "")
     settings = Settings(
         tuple(dict.fromkeys(_read(listen_of, each, "--listen") for each in listen)),
         certificate=os.path.abspath(certificate) if certificate else "",
@@ -162,38 +164,44 @@ def export(
         connect_seconds=int(addon.ns_connect_timeout),
         response_seconds=int(addon.ns_response_timeout),
         allow_partial=allow_partial,
-        directory=os.path.abspath(output if output != _STANDARD_OUTPUT else ""),
+        directory=os.path.dirname(place) if is_file else place,
     )
-    table = RouteTable(RouteIndex(load_or_exit(addon).registries), policy)
     scheme = to.scheme if to is not None else "https" if certificate else "http"
     without = list(without_form(asdict(addon), asdict(cli_shared.Settings())))
     with _uncollected():
+        table = RouteTable(RouteIndex(load_or_exit(addon).registries), policy)
         tabulation = tabulate(table, scheme, _name(to))
         exported, problems = _exported(engine, tabulation, settings)
+        if is_file and exported is not None and len(exported.files) > 1:
+            # Where the files are stands in them.
+            is_file = False
+            exported, problems = _exported(engine, tabulation, replace(settings, directory=place))
     _report([*without, *problems], allowed=allow_partial and exported is not None)
     if exported is None:
         sys.exit(_EXIT_NOT_CARRIED)
     _note_missing(settings)
     if output in ("", _STANDARD_OUTPUT):
         _print(engine, exported)
-    elif len(exported.files) > 1 or output.endswith(os.sep) or os.path.isdir(output):
-        _write(Path(settings.directory), exported.files)
+    elif is_file:
+        (text,) = exported.files.values()
+        _write(Path(place).parent, {Path(place).name: text})
     else:
-        place = Path(settings.directory)
-        again, _ = _exported(engine, tabulation, replace(settings, directory=str(place.parent)))
-        (text,) = (again or exported).files.values()
-        _write(place.parent, {place.name: text})
+        _write(Path(place), exported.files)
 
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the search for garbage: of a large table there are millions of objects, all in use, to look through."""
+    """Without the search for garbage: of a large table there are millions of objects, all in use, to look through.
+
+    They are not looked through later, either: the process ends soon.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
             gc.enable()
 
 
