@@ -123,6 +123,27 @@ _NAMED = [
     _login("where credentials go", "kept.test", f"https://{PROXY}/token"),
     _login("at the host itself", PROXY, f"https://{PROXY}/token"),
     Exchange("a manifest's own place", TAG, "", PROXY, "GET", "kept.test", 200, ("Location: /v2/kept/a/manifests/1",)),
+    *(
+        Exchange(
+            f"at its one endpoint, a redirect to {place}",
+            BLOB,
+            "",
+            307,
+            "GET",
+            "kept.test",
+            307,
+            (f"Location: {place}",),
+        )
+        for place in (
+            f"/v2/kept/a/blobs/{DIGEST}?x=1",
+            f"https://{PROXY}/v2/kept/a/blobs/1",
+            "https://cdn.test/1",
+            "/other",
+        )
+    ),
+    Exchange(
+        "its one endpoint refuses", TAG, "", 401, "GET", "kept.test", 401, ('WWW-Authenticate: Bearer realm="x"',)
+    ),
     Exchange("other fields", TAG, fields=("X-Own: a, b", f"Docker-Content-Digest: {DIGEST}")),
 ]
 _LISTENING = [
