@@ -69,6 +69,8 @@ class QuickTable:
     firsts: dict[str, Quick | None] = field(default_factory=dict)
     registries: dict[str, Quick | None] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
+    listening: bool = False
+    """Whether the listener stands for a host."""
 
     def _all(self) -> Iterator[Quick]:
         for found in (self.hosts, self.firsts, self.registries):
@@ -85,9 +87,13 @@ class QuickTable:
 
     @functools.cached_property
     def inline(self) -> Place:
-        """Who is served where the request enters: most of them."""
+        """Who is served where the request enters: most of them, of those that the listener is there for.
+
+        A listener that stands for a host sends most requests on to that; else they are for other endpoints.
+        """
         counts = Counter(each.place for each in self._all())
-        return min(counts, key=lambda place: (-counts[place], place))
+        kept = self.listening
+        return min(counts, key=lambda place: (place.mode.endswith("-kept") != kept, -counts[place], place))
 
     def maps(self, destination: str) -> Iterator[Map]:
         """To `$oci_quick_url`, or `$oci_quick_more` at `$oci_quick_place`, and `$oci_quick_host` there.

@@ -77,7 +77,7 @@ class Tables:
         self.ids: dict[str, str] = {}
         self.own_unverified: set[str] = set()
         self.has_patterns = False
-        self.quick = QuickTable()
+        self.quick = QuickTable(listening=hops.settings.destination is not None)
         self._firsts: dict[str, tuple[Hop, Place] | None] = {}
         for name, host in table.hosts.items():
             self._add_host(name, host)

@@ -126,6 +126,27 @@ _NAMED = [
     Exchange("whether ns-inject is there", "/.well-known/ns-inject", "", 200),
     Exchange("more than whether ns-inject is there", "/.well-known/ns-inject?x", "", SOURCE),
     Exchange("a HEAD of whether ns-inject is there", "/.well-known/ns-inject", "", SOURCE, "HEAD"),
+    *(
+        Exchange(
+            f"at its one endpoint, a redirect to {place}",
+            BLOB,
+            "",
+            307,
+            "GET",
+            "kept.test",
+            307,
+            (f"Location: {place}",),
+        )
+        for place in (
+            f"/v2/kept/a/blobs/{DIGEST}?x=1",
+            f"https://{PROXY}/v2/kept/a/blobs/1",
+            "https://cdn.test/1",
+            "/other",
+        )
+    ),
+    Exchange(
+        "its one endpoint refuses", TAG, "", 401, "GET", "kept.test", 401, ('WWW-Authenticate: Bearer realm="x"',)
+    ),
     Exchange("other fields", TAG, fields=("X-Own: a, b", f"Docker-Content-Digest: {DIGEST}")),
 ]
 _LISTENING = [
