@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -133,14 +132,13 @@ def with_others_alike(document: dict[str, Any]) -> dict[str, Any]:
     """A document with the same registries once more, every name in each of them being another."""
     more = []
     for number, table in enumerate(document["registry"]):
-        if re.search(
-            r"\[|[*][.]", json.dumps([*table.values(), *map(dict.values, table.get("mirror", ()))], default=list)
-        ):
+        tables = [table, *table.get("mirror", ())]
+        if any("[" in each.get(key, "") or each.get(key, "").startswith("*.") for each in tables for key in _NAMES):
             continue
         for tag in (f"1x{number}", f"2x{number}"):
             renamed = [
                 {key: _renamed(value, tag) if key in _NAMES else value for key, value in each.items()}
-                for each in [table, *table.get("mirror", ())]
+                for each in tables
             ]
             more.append(renamed[0] | ({"mirror": renamed[1:]} if renamed[1:] else {}))
     tables = [*more[::2], *document["registry"], *more[1::2]]
