@@ -10,6 +10,7 @@ from oci_ns.cli_check import check
 from oci_ns.cli_client import client
 from oci_ns.cli_completion import completion
 from oci_ns.cli_explain import explain
+from oci_ns.cli_export import export
 from oci_ns.cli_pulls import pulls
 from oci_ns.cli_serve import serve
 
@@ -19,7 +20,7 @@ from oci_ns.cli_serve import serve
 def main() -> None:
     """Registry proxying (ns) for clients that cannot send it.
 
-    The proxy itself is a mitmproxy addon. The commands check and explain work on its registries.conf without
+    The proxy itself is a mitmproxy addon. The commands check, explain and export work on its registries.conf without
     starting it.
 
     \b
@@ -28,6 +29,7 @@ def main() -> None:
       ns-inject check registries.conf
       ns-inject explain quay.io/coreos/etcd:v3
       ns-inject client podman --write
+      ns-inject export envoy --registries-conf registries.conf -o envoy.yaml
       source <(ns-inject completion bash)
     """
 
@@ -43,5 +45,5 @@ def addon_path() -> None:
     click.echo(str(Path(__file__).parent.with_name("ns_inject.py")))
 
 
-for _command in (serve, client, check, explain, pulls, completion, addon_path):
+for _command in (serve, client, check, explain, pulls, export, completion, addon_path):
     main.add_command(_command)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from oci_ns.client_plan import File, SetupError
+from oci_ns.whole_file import replace_file
 
-_MODE = 0o644
 _DIRECTORY_MODE = 0o755
 
 
@@ -87,7 +86,7 @@ class Root:
         if file.after is None:
             place.unlink()
         else:
-            _replace(place, file.after.encode(), place.stat() if file.before is not None else None)
+            replace_file(place, file.after.encode(), place.stat() if file.before is not None else None)
         return Written(file, backup)
 
 
@@ -115,19 +114,3 @@ def _back_up(place: Path, now: datetime) -> Path:
         status = place.stat()
         os.chown(backup, status.st_uid, status.st_gid)
         return backup
-
-
-def _replace(place: Path, content: bytes, like: os.stat_result | None) -> None:
-    descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            if like is not None:
-                os.fchown(file.fileno(), like.st_uid, like.st_gid)
-            os.fchmod(file.fileno(), like.st_mode & 0o7777 if like is not None else _MODE)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, place)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -160,7 +160,8 @@ class RouteIndex:
         else:
             name = f"{source_host}/{scope}{suffix}" if scope else source_host
             length = len(source_host)
-            match = self._prefixes.longest(name, length, length)
+            # A colon within the scope belongs to a component: only behind it is there a tag or digest.
+            match = self._prefixes.longest(name, length, length, len(name) - len(suffix) if scope else 0)
             # Another port is another host: `*.example.com` says nothing of a.example.com:5000.
             if match is not None and match.length < length:
                 match = None

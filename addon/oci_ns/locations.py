@@ -176,11 +176,13 @@ class LocationIndex:
             length = min(length, self._longest)
             while length < len(name) and name[length] not in "/:@":
                 length -= 1
+        # A colon within the scope belongs to a component: only behind it is there a tag or digest.
+        last = len(name) - len(suffix)
         while length > 0:
             place = self._locations.get(name[:length])
             if place is not None:
                 yield self._made(place)
-            length = max(name.rfind("/", first, length), name.rfind(":", first, length), name.rfind("@", first, length))
+            length = max(name.rfind("/", first, length), name.rfind(":", last, length), name.rfind("@", last, length))
 
     def ambiguous(self) -> list[tuple[str, Mapping[str, Endpoint]]]:
         """Each location that stands for several namespaces, and the endpoint that says each first."""

@@ -59,18 +59,20 @@ class PrefixIndex:
         """The registry with this very prefix, which is no wildcard."""
         return self._exact.get(prefix)
 
-    def longest(self, name: str, host_length: int, first: int = 0) -> Match | None:
+    def longest(self, name: str, host_length: int, first: int = 0, last: int = 0) -> Match | None:
         """The registry with the longest prefix of `name`, whose first `host_length` characters are the host[:port].
 
-        `first` is the shortest prefix to consider, in characters. The catch-all is not considered. A wildcard counts
+        `first` is the shortest prefix to consider, in characters; before `last` a prefix ends at a slash, and not at a
+        colon or `@`. The catch-all is not considered. A wildcard counts
         with the length it is written with, and comes first on a tie (the reference compares in sorted order).
         """
         exact = self._exact
         found, length = exact.get(name), len(name)
+        last = max(first, last)
         if length > NAME_LENGTH_MAX:
             length = min(length, self._longest + 1)
         while found is None:
-            length = max(name.rfind("/", first, length), name.rfind(":", first, length), name.rfind("@", first, length))
+            length = max(name.rfind("/", first, length), name.rfind(":", last, length), name.rfind("@", last, length))
             if length <= 0:
                 break
             found = exact.get(name[:length])
@@ -96,8 +98,8 @@ class PrefixIndex:
         return None
 
     def has_wildcard_for(self, host: str) -> bool:
-        """Whether a `*.` prefix covers the host[:port]."""
-        return bool(self._wildcards) and self._wildcard(host) is not None
+        """Whether a `*.` prefix covers the host. Another port is another host: none covers host:port."""
+        return bool(self._wildcards) and ":" not in host and self._wildcard(host) is not None
 
 
 def admitted_mirrors(registry: Registry, *, digested: bool, either: bool = False) -> Iterator[Endpoint]:

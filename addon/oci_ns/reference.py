@@ -15,7 +15,8 @@ DOCKER_HUB = "docker.io"
 DOCKER_HUB_API = "registry-1.docker.io"
 """Docker Hub is called docker.io in image names; its API is served under this name."""
 
-_DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", DOCKER_HUB_API})
+DOCKER_HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", DOCKER_HUB_API})
+"""Every name of the registry that is called docker.io."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _REPOSITORY_LENGTH_MAX = 255
 _TAG_LENGTH_MAX = 128
@@ -131,7 +132,7 @@ def _registry_name(scheme: str, host: str, port: int | None) -> str:
         name = f"[{name}]"
     if port is not None and port != DEFAULT_PORTS.get(scheme):
         return f"{name}:{port}"
-    return DOCKER_HUB if name in _DOCKER_HUB_NAMES else name
+    return DOCKER_HUB if name in DOCKER_HUB_NAMES else name
 
 
 _known_registry_name = functools.lru_cache(maxsize=_KNOWN_MAX)(_registry_name)
@@ -181,7 +182,7 @@ def parse_image(text: str) -> Image:
         host, rest = DOCKER_HUB, text
     if _is_image_id(text):
         raise ValueError(f"{text!r} is an image ID, not the name of an image")
-    if host in _DOCKER_HUB_NAMES:
+    if host in DOCKER_HUB_NAMES:
         host = DOCKER_HUB
         if "/" not in rest:
             rest = f"library/{rest}"

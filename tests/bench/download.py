@@ -20,15 +20,17 @@ class Download:
     seconds: float
 
 
-def command(url: str) -> list[str]:
-    """The curl that downloads `url` over HTTP/1.1."""
+def command(url: str, *, host: str = "") -> list[str]:
+    """The curl that downloads `url` over HTTP/1.1; `host` is the host that it addresses, where that is another."""
     flags = ["--disable", "--silent", "--show-error", "--fail", "--insecure", "--http1.1", "--noproxy", "*"]
+    if host:
+        flags += ["--header", f"Host: {host}"]
     return [require("curl"), *flags, "--output", "/dev/null", "--write-out", "%{json}", url]
 
 
-def download(url: str, size: int) -> Download:
+def download(url: str, size: int, *, host: str = "") -> Download:
     """Download `url`. Raises BenchError where it is not `size` bytes."""
-    printed = run(command(url), env=clean_env(Path("/nonexistent")), timeout=600).stdout
+    printed = run(command(url, host=host), env=clean_env(Path("/nonexistent")), timeout=600).stdout
     told = json.loads(printed)
     got = int(told["size_download"])
     if told["http_code"] != 200 or got != size:

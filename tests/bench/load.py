@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from lab.process import clean_env, require, run
 
 from .measures import BenchError
-from .peers import Peer
 from .upstream import MANIFEST_TYPE
 
 IMAGES: Final = 50
@@ -53,19 +52,35 @@ class Load:
         }
 
 
-def command(peer: Peer, *, connections: int, seconds: int, images: int = IMAGES) -> list[str]:
-    """The wrk that loads a peer."""
+class Asked(Protocol):
+    """What is loaded."""
+
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+
+    def asked(self, rest: str) -> str:
+        """The URL of a repository and what is below it."""
+
+
+def command(peer: Asked, *, connections: int, seconds: int, images: int = IMAGES, host: str = "") -> list[str]:
+    """The wrk that loads a peer. `host` is the host that it addresses, where that is not the peer's."""
     before, _, after = peer.asked(_MARK + sample_path("")).removeprefix(peer.url).partition(_MARK)
-    headers = [argument for name, value in _HEADERS.items() for argument in ("-H", f"{name}: {value}")]
+    said = _HEADERS | ({"Host": host} if host else {})
+    headers = [argument for name, value in said.items() for argument in ("-H", f"{name}: {value}")]
     return [
         *(require("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"),
         *("-s", str(_SCRIPT), *headers, peer.url, "--", before, after, str(images)),
     ]
 
 
-def generate(peer: Peer, *, connections: int, seconds: int, images: int = IMAGES) -> Load:
+def generate(peer: Asked, *, connections: int, seconds: int, images: int = IMAGES, host: str = "") -> Load:
     """Load a peer. Raises BenchError where an answer failed: a peer that fails fast is not fast."""
-    argv = command(peer, connections=connections, seconds=seconds, images=images)
+    argv = command(peer, connections=connections, seconds=seconds, images=images, host=host)
     printed = run(argv, env=clean_env(Path("/nonexistent")), timeout=seconds + 60).stdout
     trouble = _TROUBLE.search(printed)
     if trouble is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import blobs, decisions, endurance, large_tables, pulls, small_requests
+from . import blobs, decisions, endurance, exported, exports, large_tables, pulls, small_requests
 from .bench import Row
 
 ROWS: Final[dict[str, Row]] = {
@@ -13,8 +13,10 @@ ROWS: Final[dict[str, Row]] = {
         small_requests.ROW,
         decisions.ROW,
         large_tables.ROW,
+        exports.ROW,
         blobs.PLAIN_ROW,
         blobs.TLS_ROW,
+        exported.ROW,
         pulls.SKOPEO_ROW,
         pulls.CROWD_ROW,
         pulls.DOCKER_ROW,

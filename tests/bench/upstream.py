@@ -86,10 +86,10 @@ class Upstream:
             (directory / "blob").symlink_to(blob)
         self.daemon = nginx("upstream", directory, filled(_CONFIG, values), port)
 
-    def seen_from(self, peer: str, url: str) -> tuple[dict[str, Any], bytes]:
-        """Ask a peer for `url`: the request that arrived here, and the body of the answer."""
+    def seen_from(self, peer: str, url: str, *, host: str = "") -> tuple[dict[str, Any], bytes]:
+        """Ask a peer for `url` (at `host`): the request that arrived here, and the body of the answer."""
         before = len(self._lines(peer))
-        answer = fetch(url, {"X-Peer": peer, "Accept": MANIFEST_TYPE})
+        answer = fetch(url, {"X-Peer": peer, "Accept": MANIFEST_TYPE} | ({"Host": host} if host else {}))
         assert answer.status == 200, f"{peer} answers {answer.status} for {url}: {answer.body[:500]!r}"
         wait_until(lambda: len(self._lines(peer)) > before, f"a request from {peer} arrives")
         return self._lines(peer)[-1], answer.body

@@ -210,7 +210,7 @@ def test_the_path_of_the_addon_is_printed() -> None:
     assert path.is_file()
 
 
-@pytest.mark.parametrize("command", [(), ("check",), ("explain",), ("completion",), ("addon-path",)])
+@pytest.mark.parametrize("command", [(), ("check",), ("explain",), ("export",), ("completion",), ("addon-path",)])
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0

@@ -19,7 +19,14 @@ ADDON = Path(__file__).parents[2] / "addon"
 
 LINES = [
     # the words as bash has them, the last one being completed; what is offered
-    (["ex"], ["explain"]),
+    (["exp"], ["explain", "export"]),
+    (["export", ""], ["envoy", "haproxy", "nginx"]),
+    (["export", "nginx", "--al"], ["--allow-partial"]),
+    (["export", "envoy", "--tls-"], ["--tls-cert", "--tls-key"]),
+    (["export", "haproxy", "--re"], ["--registries-conf", "--registries-conf-d", "--resolver"]),
+    (["export", "haproxy", "--registries-conf", "sys"], ["system"]),
+    (["export", "nginx", "--set", "ns_cl"], ["ns_client_namespace="]),
+    (["export", "nginx", "--set", "ns_unresolved", "=", "re"], ["reject"]),
     (["ch"], ["check"]),
     (["explain", "--tr"], ["--trace"]),
     (["explain", "--set", "ns_un"], ["ns_unresolved="]),
@@ -69,6 +76,12 @@ def test_a_word_is_completed(words: list[str], offered: list[str]) -> None:
         (["explain", "--set", "ns_authfile", "=", "con"], "file"),
         (["explain", "--set", "ns_certs_d", "=", "con"], "dir"),
         (["serve", "-s", "con"], "file"),
+        (["export", "nginx", "--registries-conf", "con"], "file"),
+        (["export", "nginx", "--tls-cert", "con"], "file"),
+        (["export", "nginx", "--tls-key", "con"], "file"),
+        (["export", "nginx", "--ca", "con"], "file"),
+        (["export", "nginx", "-o", "con"], "file"),
+        (["export", "nginx", "--registries-conf-d", "con"], "dir"),
         (["client", "docker", "--ca", "con"], "file"),
         (["client", "docker", "--root", "con"], "dir"),
     ],

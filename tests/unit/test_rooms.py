@@ -50,6 +50,7 @@ KNOW_CLICK = {
     "cli_client",
     "cli_completion",
     "cli_explain",
+    "cli_export",
     "cli_pulls",
     "cli_serve",
     "cli_shared",

@@ -1,0 +1,338 @@
+"""The ways of a table as nginx's look-ups tell them: one line of words for each place that a request is sent to.
+
+Knows what stands in such a line (`Hop`), and which `upstream` is behind it; the `map`s that lead to it are in
+`export_nginx_table`, and what nginx does with it in `export_nginx_locations`.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import quote_plus
+
+from oci_ns.distribution import escape_namespace
+from oci_ns.export import NotCarried, Settings
+from oci_ns.export_nginx_locations import Place
+from oci_ns.export_nginx_text import TOKEN_MAX, comment, literal, quoted
+from oci_ns.reference import DEFAULT_PORTS, is_host
+from oci_ns.spec_error import SpecError
+from oci_ns.tabulation import Address, NamespaceEdit, Part, Refusal, Step, Way
+
+HOPS_MAX = 8
+"""nginx follows at most ten redirections of its own in one request."""
+NOTHING = "-"
+NAMES_ONLY = "nginx compares only names with certificates: write a name, or insecure = true"
+NEEDS_RESOLVERS = "nginx looks its name up for each request: name servers have to be given (--resolver)"
+OWN = "$oci_own"
+"""The base of the addressed host itself."""
+NEVER = "%"
+"""No client's `ns` that is read is that."""
+
+
+_is_word = re.compile(r"[!-~]*").fullmatch
+_EDITS = {id(edit): edit.value for edit in NamespaceEdit}
+"""By identity: enumerations are slow keys, and slow to read."""
+_UPSTREAM = re.compile(r"://(oci_[^ /]+)")
+
+
+class Asker(enum.Enum):
+    """What tells the source registry: the prefix of the variables that have its name."""
+
+    HOST = "oci_addressed"
+    NAMESPACE = "oci_spoken"
+    PATH = "oci_first"
+
+
+class Hop(NamedTuple):
+    """One place. Words without blanks; variables are replaced."""
+
+    mode: str
+    base: str
+    authority: str
+    strip: int
+    put: str
+    reference: str
+    edit: str
+    namespace: str
+    plain_namespace: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mode} {self.base} {self.authority} {self.strip} {self.put} {self.reference} "
+            f"{self.edit} {self.namespace} {self.plain_namespace}"
+        )
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address."""
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def authority(scheme: str, host: str, port: int) -> str:
+    """host[:port], IPv6 in brackets, without the scheme's own port."""
+    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return name if DEFAULT_PORTS[scheme] == port else f"{name}:{port}"
+
+
+class _Place(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+    insecure: bool
+
+
+@dataclass
+class Upstreams:
+    """The endpoints' addresses. nginx resolves them when it starts, and keeps connections to them."""
+
+    settings: Settings
+    used: Counter[_Place] = field(default_factory=Counter)
+    asked_first: set[_Place] = field(default_factory=set)
+    names: dict[_Place, str] = field(default_factory=dict)
+    _places: dict[str, _Place] = field(default_factory=dict)
+    _known: dict[tuple[Address, bool], tuple[_Place, str, str]] = field(default_factory=dict)
+
+    def base(self, address: Address, insecure: bool, *, first: bool = False) -> str:
+        """What a URL there begins with. `first` is whether a pull is sent there before any other endpoint."""
+        return self.place(address, insecure, first=first)[0]
+
+    def place(self, address: Address, insecure: bool, *, first: bool = False) -> tuple[str, str]:
+        """The same, and the Host there."""
+        known = self._known.get((address, insecure))
+        if known is None:
+            known = self._known[address, insecure] = self._named(address, insecure)
+        place, base, named = known
+        self.used[place] += 1
+        if first:
+            self.asked_first.add(place)
+        return base, named
+
+    def _named(self, address: Address, insecure: bool) -> tuple[_Place, str, str]:
+        host = str(address.host).lower()
+        place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
+        if place not in self.names:
+            unverified = "_unverified" if place.insecure else ""
+            name = f"oci_{place.scheme}_{host.strip('[]').replace(':', '-')}_{place.port}{unverified}"
+            self.names[place], self._places[name] = name, place
+        named = literal(authority(address.scheme, str(address.host), address.port))
+        return place, f"{place.scheme}://{self.names[place]}", named
+
+    def blocks(self) -> Iterator[str]:
+        """The `upstream` blocks. nginx looks for a name in their order: the most used come first."""
+        kept = [(place, count) for place, count in self.used.items() if self._is_kept(place)]
+        for number, (place, _) in enumerate(sorted(kept, key=lambda each: (-each[1], each[0]))):
+            host = f"[{place.host.strip('[]')}]" if ":" in place.host else place.host
+            server = quoted(f"{host}:{place.port}")
+            yield f"upstream {self.names[place]} {{"
+            yield f"    server {server} max_fails=0;"
+            yield f"    keepalive {64 if number < 100 else 2};"
+            yield "}"
+
+    def _is_kept(self, place: _Place) -> bool:
+        return not self.settings.resolvers or place in self.asked_first or is_address(place.host)
+
+    def resolved(self, text: str) -> str:
+        """A text with the hosts instead of upstreams that have no block: nginx looks those up for each request."""
+        return _UPSTREAM.sub(self._host, text) if self.settings.resolvers else text
+
+    def _host(self, match: re.Match[str]) -> str:
+        place = self._places[match[1]]
+        return match[0] if self._is_kept(place) else f"://{place.host}:{place.port}"
+
+
+@dataclass
+class Hops:
+    """Makes the lines of words, and notes what of them there is."""
+
+    settings: Settings
+    scheme: str
+    upstreams: Upstreams
+    problems: dict[NotCarried, None] = field(default_factory=dict)
+    askers: set[Asker] = field(default_factory=set)
+    strips: set[int] = field(default_factory=set)
+    has_references: bool = False
+    places: set[Place] = field(default_factory=lambda: {Place(1, "verified-patient-kept", "")})
+    statuses: set[int] = field(default_factory=set)
+    firsts: dict[str, tuple[Hop, Place]] = field(default_factory=dict)
+    """By the way in words: its first hop, and where that is asked of what has a repository."""
+    _known: dict[tuple[int, int, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
+    """By the identity of the way, which is kept with it, and of the asker: enumerations are slow keys."""
+
+    _noted: set[tuple[str, ...]] = field(default_factory=set)
+    """The modes, in turn, whose places are noted."""
+
+    def finds(self, name: str) -> bool:
+        """Whether nginx can connect to what a key of the table's hosts stands for."""
+        return bool(self.settings.resolvers) or not name.startswith("*")
+
+    def note(self, rule: str, why: str, entry: str = "") -> None:
+        """Something that nginx cannot do."""
+        self.problems.setdefault(NotCarried(rule, why, entry))
+
+    def way(self, way: Way, asker: Asker, *, pulls: bool, stays: bool = True, greets: bool = False) -> str:
+        """A way in words.
+
+        `pulls` tells whether it is for pulls, `stays` whether nginx can find the addressed host itself, and `greets`
+        whether a ping is answered all the same.
+        """
+        key = (id(way), id(asker), pulls, stays, greets)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = (way, self._way(way, asker, pulls, stays, greets))
+        return known[1]
+
+    def _way(self, way: Way, asker: Asker, pulls: bool, stays: bool, greets: bool) -> str:
+        if way.refusal is not None:
+            return self.refusal(way.refusal, asker, greets=greets)
+        hops: list[Hop] = []
+        # The body of what is no pull has left: it cannot be sent again elsewhere.
+        for number, step in enumerate(way.steps if pulls else way.steps[:1]):
+            try:
+                hops += self._hops(step, asker, stays, pulls=pulls, first=pulls and number == 0)
+            except _UnknownError as unknown:
+                entry = step.entry or way.entry
+                self.note("a request to the source registry of a pattern", str(unknown), entry)
+                if number == 0:
+                    # What was not asked first must not answer instead.
+                    hops = []
+                    break
+        if not hops:
+            return self.cannot_look_up()
+        if len(hops) > HOPS_MAX:
+            self.note(f"more than {HOPS_MAX} endpoints", "nginx tries no more one after another", way.entry)
+            hops = hops[:HOPS_MAX]
+        self._note_places(hops)
+        text = " | ".join(map(str, hops))
+        if len(text) > TOKEN_MAX // 2:
+            self.note("names that long", "nginx's configuration has no words of that length", way.entry)
+            return self.refused(502, "UNAVAILABLE", "this is not carried: its names are too long")
+        more = "" if len(hops) == 1 else "-once" if _has_own_http(hops, 1) else "-more"
+        self.firsts[text] = hops[0], Place(1, hops[0].mode, more)
+        return text
+
+    def _note_places(self, hops: Sequence[Hop]) -> None:
+        """Which locations these hops need."""
+        modes = tuple([hop.mode for hop in hops])
+        if modes in self._noted:
+            return
+        self._noted.add(modes)
+        for number, hop in enumerate(hops, 1):
+            behind = len(hops) - number
+            if not behind:
+                self.places.add(Place(number, hop.mode, ""))
+            elif _has_own_http(hops, number):
+                self.places.add(Place(number, hop.mode, "-once"))
+            else:
+                self.places |= {Place(number, hop.mode, "-more"), Place(number, hop.mode, "-5xx")}
+
+    def refusal(self, refusal: Refusal, asker: Asker, *, greets: bool = False) -> str:
+        """An answer in words: an exclamation mark, the status, and the spec's JSON."""
+        self.statuses.add(refusal.status)
+        message = []
+        texts = {
+            Part.ADDRESSED: "$oci_addressed_source",
+            Part.NAMESPACE: "$oci_said_namespace",
+            Part.PATH: "$oci_said_path",
+            Part.SOURCE: f"${asker.value}_source",
+            Part.SUBJECT: f"${asker.value}_source $oci_said_path",
+        }
+        for part in refusal.message:
+            if isinstance(part, Part) and part in (Part.SOURCE, Part.SUBJECT):
+                self.askers.add(asker)
+            message.append(texts[part] if isinstance(part, Part) else literal(json.dumps(part)[1:-1]))
+        detail = f', "detail": {literal(json.dumps(refusal.detail))}' if refusal.detail else ""
+        code = literal(json.dumps(refusal.code))
+        body = f'{{"errors": [{{"code": {code}, "message": "{"".join(message)}"{detail}}}]}}'
+        return f"!{refusal.status}{'-greeting' if greets else ''} {body}"
+
+    def refused(self, status: int, code: str, message: str) -> str:
+        """The same, of an error without parts."""
+        self.statuses.add(status)
+        return f"!{status} {literal(SpecError(status, code, message).body().decode())}"
+
+    def cannot_look_up(self) -> str:
+        """What is answered where a name would have to be looked up, and no name server is known."""
+        return self.refused(502, "UNAVAILABLE", "this host cannot be looked up: no name server is configured")
+
+    def _hops(self, step: Step, asker: Asker, stays: bool, *, pulls: bool, first: bool) -> Iterator[Hop]:
+        kept = f"{'' if pulls else '-patient'}{'-kept' if step.keeps_credentials else ''}"
+        to = step.to
+        if to is None:
+            if not stays:
+                raise _UnknownError(NEEDS_RESOLVERS)
+            mode = f"{'unverified' if step.insecure else 'verified'}{kept}"
+            yield self._hop(step, asker, mode, OWN, "$oci_addressed")
+            return
+        verified = not (step.insecure and to.scheme == "https")
+        mode = f"{'verified' if verified else 'attempt' if pulls else 'unverified'}{kept}"
+        if verified and to.scheme == "https" and isinstance(to.host, str) and is_address(to.host):
+            self.note("https at an IP address", f"{to.host}: {NAMES_ONLY}", step.entry)
+        yield self._hop(step, asker, mode, *self._base(to, asker, step, first))
+        if not verified and pulls:
+            plain = Address("http", to.host, 80 if to.port == DEFAULT_PORTS["https"] else to.port)
+            yield self._hop(step, asker, f"verified{kept}", *self._base(plain, asker, step, first))
+
+    def _base(self, to: Address, asker: Asker, step: Step, first: bool) -> tuple[str, str]:
+        if isinstance(to.host, str):
+            return self.upstreams.place(to, step.insecure, first=first)
+        if not self.settings.resolvers:
+            raise _UnknownError(NEEDS_RESOLVERS)
+        if to.port != DEFAULT_PORTS[to.scheme]:
+            raise _UnknownError("nginx cannot add a port to a name that may have one")
+        self.askers.add(asker)
+        return f"{to.scheme}://${asker.value}_api", f"${asker.value}_api"
+
+    def _hop(self, step: Step, asker: Asker, mode: str, base: str, host: str) -> Hop:
+        escaped, plain = NOTHING, NEVER
+        if step.edit is NamespaceEdit.SET:
+            if isinstance(step.namespace, str):
+                escaped, plain = _in_query(step.namespace)
+            else:
+                self.askers.add(asker)
+                escaped, plain = f"${asker.value}_escaped", f"${asker.value}_source"
+        if (step.put or step.reference) and not (_is_word(step.put) and _is_word(step.reference)):
+            raise ValueError(f"{step.put!r} cannot stand in a URL")
+        if step.strip or step.put:
+            self.strips.add(step.strip)
+        self.has_references |= step.reference != ""
+        put = literal(step.put) if step.put else NOTHING
+        reference = literal(step.reference) if step.reference else NOTHING
+        return Hop(mode, base, host, step.strip, put, reference, _EDITS[id(step.edit)], escaped, plain)
+
+
+def _has_own_http(hops: Sequence[Hop], number: int) -> bool:
+    """Whether a hop is an attempt that nothing but its own http comes behind."""
+    return len(hops) == number + 1 and hops[number - 1].mode.startswith("attempt")
+
+
+class _UnknownError(Exception):
+    """An address that nginx cannot find."""
+
+
+@functools.lru_cache(maxsize=65_536)
+def _in_query(namespace: str) -> tuple[str, str]:
+    """The namespace as it is put in a query, and as a client may have sent it without escapes."""
+    return literal(escape_namespace(namespace)), literal(as_sent(namespace))
+
+
+def as_sent(namespace: str) -> str:
+    """The namespace as it stands in a query that nothing needs to be escaped in; `NEVER` where something does."""
+    plain = namespace.replace(" ", "+")
+    is_plain = quote_plus(namespace, safe=":/@,~!$'()*[]") == plain and "+" not in namespace
+    return plain if is_plain else NEVER
+
+
+def entry_of(ways: Sequence[Way]) -> str:
+    """The first entry that these ways come from, for a comment."""
+    return next((comment(way.entry) for way in ways if way.entry), "")
+
+
+def is_carried_host(name: str) -> bool:
+    """Whether nginx's look-ups have such a host."""
+    return is_host(name)
