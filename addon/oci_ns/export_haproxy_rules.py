@@ -141,7 +141,7 @@ class Rules:
         destination = self._settings.destination
         if destination is None:
             message = "no registry of this name is configured here"
-            yield f"{answer(421, 'NAME_UNKNOWN', message)} unless known"
+            yield f"{answer(421, 'UNSUPPORTED', message)} unless known"
             return
         host = destination.host if isinstance(destination.host, str) else ""
         name = registry_name(destination.scheme, host, destination.port)

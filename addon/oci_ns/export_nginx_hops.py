@@ -162,7 +162,7 @@ class Hops:
     firsts: dict[str, tuple[Hop, Place]] = field(default_factory=dict)
     """By the way in words: its first hop, and where that is asked of what has a repository."""
     _known: dict[tuple[int, int, bool, bool, bool], tuple[Way, str]] = field(default_factory=dict)
-    """By the identity of the way, which is kept with it, and of the asker: enumerations are slow keys."""
+    """By the identity of the way, which is kept with it, and of the asker (0: any): enumerations are slow keys."""
 
     _noted: set[tuple[str, ...]] = field(default_factory=set)
     """The modes, in turn, whose places are noted."""
@@ -181,7 +181,7 @@ class Hops:
         `pulls` tells whether it is for pulls, `stays` whether nginx can find the addressed host itself, and `greets`
         whether a ping is answered all the same.
         """
-        key = (id(way), id(asker), pulls, stays, greets)
+        key = (id(way), id(asker) if _is_for_the_asker(way) else 0, pulls, stays, greets)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = (way, self._way(way, asker, pulls, stays, greets))
@@ -304,6 +304,18 @@ class Hops:
         put = literal(step.put) if step.put else NOTHING
         reference = literal(step.reference) if step.reference else NOTHING
         return Hop(mode, base, host, step.strip, put, reference, _EDITS[id(step.edit)], escaped, plain)
+
+
+def _is_for_the_asker(way: Way) -> bool:
+    """Whether the words of a way are not the same whoever asks for it."""
+    if way.refusal is not None:
+        return True
+    for step in way.steps:
+        if step.to is not None and not isinstance(step.to.host, str):
+            return True
+        if step.edit is NamespaceEdit.SET and not isinstance(step.namespace, str):
+            return True
+    return False
 
 
 def _has_own_http(hops: Sequence[Hop], number: int) -> bool:
