@@ -9,16 +9,24 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from oci_ns.decision import ClientNamespace
 from oci_ns.hops import Route
-from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, canonical_registry, looks_like_host
+from oci_ns.reference import (
+    DEFAULT_PORTS,
+    DOCKER_HUB,
+    DOCKER_HUB_NAMES,
+    canonical_registry,
+    looks_like_host,
+    split_host,
+)
 from oci_ns.registries_conf import SOURCE_HOST
 from oci_ns.routes import RouteTable
 from oci_ns.sampling import Key, Sample, Sampler
 from oci_ns.swapping import Swap
-from oci_ns.tabulation import ANY, ITSELF, Host, Paths, Scopes, Tabulation, Ways
+from oci_ns.tabulation import ANY, ITSELF, Host, Paths, Scopes, Tabulation, Way, Ways
 from oci_ns.twins import twin_of, twins_of
 
 K = TypeVar("K")
@@ -215,6 +223,7 @@ class _Tabulator:
         paths = Paths()
         if not readers:
             return paths
+        insecure = self._are_insecure(readers)
         beginnings_at = functools.cache(self._beginnings_at)
         asked_at: dict[Key, str] = {}
         for registry in (*self._patterns, *(self._known if self._patterns else filter(_is_exact, self._prefixes))):
@@ -222,17 +231,22 @@ class _Tabulator:
             if reader is None:
                 continue
             if _is_pattern(registry):
-                paths.patterns[registry] = self._by_path(reader, registry)
+                paths.patterns[registry] = _anywhere(self._by_path(reader, registry), insecure=insecure)
             else:
                 asked_at.update(dict.fromkeys(sorted(self._path_keys(registry)), reader))
         # Where it is asked does not matter.
         told = self._each(asked_at, str, (), lambda key: self._by_first(asked_at[key], key), _swapped)
         for key, (exactly, below, _) in told.items():
             if "/" in key.scope:
-                paths.exactly[str(key)] = exactly
+                paths.exactly[str(key)] = _anywhere(exactly, insecure=insecure)
             if not key.reference:
-                paths.below[key.scope] = below
+                paths.below[key.scope] = _anywhere(below, insecure=insecure)
         return paths
+
+    def _are_insecure(self, readers: list[str]) -> bool:
+        index, own_port = self._table.index, DEFAULT_PORTS[self._scheme]
+        addresses = (split_host(reader) for reader in readers)
+        return all(index.is_insecure(host, port or own_port) for host, port in addresses)
 
     def _by_first(self, reader: str, key: Key) -> _At:
         sample = Sample(self._scheme, reader, "")
@@ -249,6 +263,23 @@ class _Tabulator:
     def _beginnings_at(self, reader: str) -> set[str]:
         """The registries that a host's own keys may have as their first component."""
         return {*self._spoken_at(reader), *_registries_first(self._plain_keys(reader))}
+
+
+def _anywhere(ways: Ways | None, *, insecure: bool) -> Ways | None:
+    """The ways at any host where paths are read: each is verified unless all are `insecure`, as it may be any."""
+    if insecure or ways is None or not any(map(_is_insecure_itself, ways.values())):
+        return ways
+    return {kind: _verified(way) for kind, way in ways.items()}
+
+
+def _is_insecure_itself(way: Way) -> bool:
+    return any(step.to is None and step.insecure for step in way.steps)
+
+
+def _verified(way: Way) -> Way:
+    """The way with the certificate of the addressed host itself verified."""
+    steps = tuple([replace(step, insecure=False) if step.to is None else step for step in way.steps])
+    return replace(way, steps=steps)
 
 
 def _swapped(swap: Swap, at: _At) -> _At:

@@ -161,6 +161,28 @@ def test_a_ping_of_a_twin_that_is_blocked_is_greeted() -> None:
     assert [refusal is not None and refusal.is_greeted for refusal in refusals] == [True, True]
 
 
+@pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True), (False, False)])
+def test_what_a_path_tells_verifies_a_host_unless_it_may_be_none_that_is_verified(first: bool, second: bool) -> None:
+    mirror = "[[registry.mirror]]\nlocation = '{}'\ninsecure = {}\n"
+    mirrors = mirror.format("a.test", str(first).lower()) + mirror.format("b.test", str(second).lower())
+    table = table_of("[[registry]]\nprefix = 'x.test/y'\nlocation = 'x.test/y'\n" + mirrors + OWN, Options())
+    found = tabulate(table, "https").paths.below["quay.io"]
+    assert found is not None
+    (step,) = found[Kind.REST].steps
+    assert (step.to, step.insecure) == (None, first and second)
+
+
+OWN = """
+[[registry]]
+prefix = "quay.io"
+location = "quay.io"
+[[registry.mirror]]
+location = "c.test"
+insecure = true
+namespace-proxy = "quay.io"
+"""
+
+
 def test_every_source_occurs_in_what_is_told() -> None:
     seen: set[Source | None] = set()
 
