@@ -181,7 +181,7 @@ class Hops:
         `pulls` tells whether it is for pulls, `stays` whether nginx can find the addressed host itself, and `greets`
         whether a ping is answered all the same.
         """
-        key = (id(way), id(asker) if _is_for_the_asker(way) else 0, pulls, stays, greets)
+        key = (id(way), id(asker) if is_for_the_asker(way) else 0, pulls, stays, greets)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = (way, self._way(way, asker, pulls, stays, greets))
@@ -306,7 +306,7 @@ class Hops:
         return Hop(mode, base, host, step.strip, put, reference, _EDITS[id(step.edit)], escaped, plain)
 
 
-def _is_for_the_asker(way: Way) -> bool:
+def is_for_the_asker(way: Way) -> bool:
     """Whether the words of a way are not the same whoever asks for it."""
     if way.refusal is not None:
         return True

@@ -11,7 +11,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from oci_ns.export_nginx_hops import NEVER, OWN, Asker, Hop, Hops, as_sent, authority, entry_of, is_carried_host
+from oci_ns.export_nginx_hops import (
+    NEVER,
+    OWN,
+    Asker,
+    Hop,
+    Hops,
+    as_sent,
+    authority,
+    entry_of,
+    is_carried_host,
+    is_for_the_asker,
+)
 from oci_ns.export_nginx_locations import Place
 from oci_ns.export_nginx_lookups import below_maps, prefix_maps, reference_maps, source_maps
 from oci_ns.export_nginx_quick import Quick, QuickTable, quick_of
@@ -71,7 +82,9 @@ class Tables:
         self._rows = _Rows()
         self._ways: dict[tuple[tuple[str, str], ...], str] = {}
         self._of_ways: dict[tuple[int, int, bool, bool], tuple[Ways, str]] = {}
-        """By the identity of the ways and of the asker, as the others: enumerations are slow keys."""
+        """By the identity of the ways and of the asker (0: any), as the others: enumerations are slow keys."""
+        self._are_for_one: dict[int, bool] = {}
+        """By the identity of the ways, which `_of_ways` keeps: whether their words are not the same for all askers."""
         self._scopes: dict[tuple[tuple[str, str, str], ...], str] = {}
         self._shared: dict[tuple[int, int, bool], tuple[Scopes, str]] = {}
         self.ids: dict[str, str] = {}
@@ -163,7 +176,11 @@ class Tables:
         return False
 
     def _way_number(self, ways: Ways, asker: Asker, *, stays: bool = True, greets: bool = False) -> str:
-        known = self._of_ways.get((id(ways), id(asker), stays, greets))
+        is_for_one = self._are_for_one.get(id(ways))
+        if is_for_one is None:
+            is_for_one = self._are_for_one[id(ways)] = any(map(is_for_the_asker, ways.values()))
+        key = (id(ways), id(asker) if is_for_one else 0, stays, greets)
+        known = self._of_ways.get(key)
         if known is not None:
             return known[1]
         texts: dict[str, str] = {}
@@ -181,13 +198,13 @@ class Tables:
             number = self._ways[identity] = f"w{len(self._ways) + 1}"
             self._add_ways(number, texts, entry_of([*ways.values()]))
             self._firsts[number] = self._first_of(texts)
-        self._of_ways[id(ways), id(asker), stays, greets] = (ways, number)
+        self._of_ways[key] = (ways, number)
         return number
 
     def _first_of(self, texts: Mapping[str, str]) -> tuple[Hop, Place] | None:
         """Where all manifests and blobs go first."""
-        pulls = {texts.get(_KINDS[id(kind)], "") for kind in (Kind.BY_TAG, Kind.BY_DIGEST, Kind.BLOB)}
-        return self._hops.firsts.get(next(iter(pulls))) if len(pulls) == 1 else None
+        way = texts.get("tag", "")
+        return self._hops.firsts.get(way) if way == texts.get("digest", "") == texts.get("blob", "") else None
 
     def _quick(self, name: str, ways: Ways | None, asker: Asker, strip: int) -> Quick | None:
         """The short way of requests that address the host `name`, '' for any; of as many components as `strip`."""
