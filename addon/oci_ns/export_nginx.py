@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from oci_ns import presence
 from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export_nginx_answers import answer_maps, challenge_maps
-from oci_ns.export_nginx_hops import NAMES_ONLY, NEEDS_RESOLVERS, Hops, Upstreams, authority, is_address
+from oci_ns.export_nginx_hops import NAMES_ONLY, NEEDS_RESOLVERS, Hops
 from oci_ns.export_nginx_locations import Place, hop_maps, location, quick_inside, quick_location, quick_maps
+from oci_ns.export_nginx_maps import host_map, maps
 from oci_ns.export_nginx_request import NAMESPACES_MAX, hub_names, request_maps
 from oci_ns.export_nginx_table import Tables
 from oci_ns.export_nginx_text import Map, Sizes, comment, expressions, literal, quoted, words
+from oci_ns.export_nginx_upstreams import Upstreams, authority, is_address
 from oci_ns.reference import registry_name
 from oci_ns.tabulation import Tabulation
 
@@ -53,9 +55,9 @@ class _Export:
     def _maps(self) -> Iterator[Map]:
         hops, tables = self._hops, self._tables
         yield from request_maps(self._table.scheme)
-        yield tables.host_map()
+        yield host_map(tables)
         yield from self._addressed()
-        yield from tables.maps()
+        yield from maps(tables)
         yield from self._way()
         attempts = any(place.mode.startswith("attempt") for place in hops.places)
         for hop in range(1, max(place.hop for place in hops.places) + 1):

@@ -1,7 +1,7 @@
 """The ways of a table as nginx's look-ups tell them: one line of words for each place that a request is sent to.
 
-Knows what stands in such a line (`Hop`), and which `upstream` is behind it; the `map`s that lead to it are in
-`export_nginx_table`, and what nginx does with it in `export_nginx_locations`.
+Knows what stands in such a line (`Hop`). Where it leads is in `export_nginx_upstreams`, the `map`s that lead to it are
+in `export_nginx_maps`, and what nginx does with it is in `export_nginx_locations`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import enum
 import functools
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,7 +18,8 @@ from urllib.parse import quote_plus
 from oci_ns.distribution import escape_namespace
 from oci_ns.export import NotCarried, Settings
 from oci_ns.export_nginx_locations import Place
-from oci_ns.export_nginx_text import TOKEN_MAX, comment, literal, quoted
+from oci_ns.export_nginx_text import TOKEN_MAX, comment, literal
+from oci_ns.export_nginx_upstreams import Upstreams, is_address
 from oci_ns.reference import DEFAULT_PORTS, is_host
 from oci_ns.spec_error import SpecError
 from oci_ns.tabulation import Address, NamespaceEdit, Part, Refusal, Step, Way
@@ -38,7 +38,6 @@ NEVER = "%"
 _is_word = re.compile(r"[!-~]*").fullmatch
 _EDITS = {id(edit): edit.value for edit in NamespaceEdit}
 """By identity: enumerations are slow keys, and slow to read."""
-_UPSTREAM = re.compile(r"://(oci_[^ /]+)")
 
 
 class Asker(enum.Enum):
@@ -67,83 +66,6 @@ class Hop(NamedTuple):
             f"{self.mode} {self.base} {self.authority} {self.strip} {self.put} {self.reference} "
             f"{self.edit} {self.namespace} {self.plain_namespace}"
         )
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is an IP address."""
-    return ":" in host or host.replace(".", "").isdigit()
-
-
-def authority(scheme: str, host: str, port: int) -> str:
-    """host[:port], IPv6 in brackets, without the scheme's own port."""
-    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return name if DEFAULT_PORTS[scheme] == port else f"{name}:{port}"
-
-
-class _Place(NamedTuple):
-    scheme: str
-    host: str
-    port: int
-    insecure: bool
-
-
-@dataclass
-class Upstreams:
-    """The endpoints' addresses. nginx resolves them when it starts, and keeps connections to them."""
-
-    settings: Settings
-    used: Counter[_Place] = field(default_factory=Counter)
-    asked_first: set[_Place] = field(default_factory=set)
-    names: dict[_Place, str] = field(default_factory=dict)
-    _places: dict[str, _Place] = field(default_factory=dict)
-    _known: dict[tuple[Address, bool], tuple[_Place, str, str]] = field(default_factory=dict)
-
-    def base(self, address: Address, insecure: bool, *, first: bool = False) -> str:
-        """What a URL there begins with. `first` is whether a pull is sent there before any other endpoint."""
-        return self.place(address, insecure, first=first)[0]
-
-    def place(self, address: Address, insecure: bool, *, first: bool = False) -> tuple[str, str]:
-        """The same, and the Host there."""
-        known = self._known.get((address, insecure))
-        if known is None:
-            known = self._known[address, insecure] = self._named(address, insecure)
-        place, base, named = known
-        self.used[place] += 1
-        if first:
-            self.asked_first.add(place)
-        return base, named
-
-    def _named(self, address: Address, insecure: bool) -> tuple[_Place, str, str]:
-        host = str(address.host).lower()
-        place = _Place(address.scheme, host, address.port, insecure and address.scheme == "https")
-        if place not in self.names:
-            unverified = "_unverified" if place.insecure else ""
-            name = f"oci_{place.scheme}_{host.strip('[]').replace(':', '-')}_{place.port}{unverified}"
-            self.names[place], self._places[name] = name, place
-        named = literal(authority(address.scheme, str(address.host), address.port))
-        return place, f"{place.scheme}://{self.names[place]}", named
-
-    def blocks(self) -> Iterator[str]:
-        """The `upstream` blocks. nginx looks for a name in their order: the most used come first."""
-        kept = [(place, count) for place, count in self.used.items() if self._is_kept(place)]
-        for number, (place, _) in enumerate(sorted(kept, key=lambda each: (-each[1], each[0]))):
-            host = f"[{place.host.strip('[]')}]" if ":" in place.host else place.host
-            server = quoted(f"{host}:{place.port}")
-            yield f"upstream {self.names[place]} {{"
-            yield f"    server {server} max_fails=0;"
-            yield f"    keepalive {64 if number < 100 else 2};"
-            yield "}"
-
-    def _is_kept(self, place: _Place) -> bool:
-        return not self.settings.resolvers or place in self.asked_first or is_address(place.host)
-
-    def resolved(self, text: str) -> str:
-        """A text with the hosts instead of upstreams that have no block: nginx looks those up for each request."""
-        return _UPSTREAM.sub(self._host, text) if self.settings.resolvers else text
-
-    def _host(self, match: re.Match[str]) -> str:
-        place = self._places[match[1]]
-        return match[0] if self._is_kept(place) else f"://{place.host}:{place.port}"
 
 
 @dataclass

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from oci_ns.export_nginx_hops import NOTHING, Hop, Upstreams
+from oci_ns.export_nginx_hops import NOTHING, Hop
 from oci_ns.export_nginx_locations import Place
 from oci_ns.export_nginx_request import COMPONENT, DIGEST, PLAIN_HOST, TAG
 from oci_ns.export_nginx_text import Map, Row, expressions
+from oci_ns.export_nginx_upstreams import Upstreams
 from oci_ns.tabulation import NamespaceEdit
 
 _REST = rf"(?:{COMPONENT}/)+(?:manifests/(?:{TAG}|{DIGEST})|blobs/{DIGEST})"
