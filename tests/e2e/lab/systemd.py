@@ -15,9 +15,7 @@ from subprocess import CompletedProcess
 from types import TracebackType
 from typing import Self
 
-import pytest
-
-from .process import Daemon, clean_env, require, run, wait_until
+from .process import Daemon, clean_env, require, run, unavailable, wait_until
 
 _PROGRAM = Path("/lib/systemd/systemd")
 _TARGET = "lab.target"
@@ -96,7 +94,7 @@ def _own_group() -> Path:
     try:
         group.mkdir()
     except OSError as error:
-        pytest.skip(f"no control group can be made here, which systemd needs: {error}")
+        unavailable(f"no control group can be made here, which systemd needs: {error}")
     return group
 
 
