@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from oci_ns.export import Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export_haproxy_back import request_notes, response_rules
-from oci_ns.export_haproxy_maps import Maps, maps_of
+from oci_ns.export_haproxy_filling import maps_of
+from oci_ns.export_haproxy_maps import Maps
 from oci_ns.export_haproxy_quick import request_rules as quick_request_rules
 from oci_ns.export_haproxy_quick import response_rules as quick_response_rules
 from oci_ns.export_haproxy_rules import Rules
