@@ -9,21 +9,19 @@ it again as long as the answer says so. Knows Envoy's API, version 3; nothing of
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from oci_ns.export import Exported, Listen, NotCarried, NotCarriedError, Settings
+from oci_ns.export_envoy_clusters import HTTP_1, clusters, name_look_ups
 from oci_ns.export_envoy_lua import inner, outer, way_back
 from oci_ns.export_envoy_quick import PROGRAM_SIZE, Quick, filters, matcher, quick_of
 from oci_ns.export_envoy_table import comment
-from oci_ns.export_envoy_yaml import Value, write
+from oci_ns.export_envoy_yaml import Value, typed, write
 from oci_ns.tabulation import Part, Tabulation
 
 NAME = "envoy.yaml"
 PREFIX = "x-ns-inject-"
 """What the names of the header fields begin with that this Envoy's parts tell each other; none of them leaves it."""
 
-_API = "type.googleapis.com/envoy."
-_UNLIMITED = 1_000_000
 _LUA = "@LUA {}@"
 """Stands for a block of Lua code in a document; no configuration's text has a place in these."""
 
@@ -60,29 +58,20 @@ def _not_carried(tabulation: Tabulation, settings: Settings) -> Iterable[NotCarr
 # -- the document -----------------------------------------------------------------------------------------------------
 
 
-def _typed(name: str, kind: str, **fields: Value) -> dict[str, Value]:
-    return {"name": name, "typed_config": {"@type": _API + kind, **fields}}
-
-
 def _document(settings: Settings, quick: Quick) -> dict[str, Value]:
     in_turn = {
         "name": "in-turn",
         "internal_listener": {},
         "filter_chains": [{"filters": [_manager("in-turn", settings, "inner", None)]}],
     }
-    internal = _typed("envoy.bootstrap.internal_listener", "extensions.bootstrap.internal_listener.v3.InternalListener")
+    internal = typed("envoy.bootstrap.internal_listener", "extensions.bootstrap.internal_listener.v3.InternalListener")
     size = {"re2.max_program_size.error_level": PROGRAM_SIZE}
     return {
         "bootstrap_extensions": [internal],
         "layered_runtime": {"layers": [{"name": "expressions", "static_layer": size}]},
         "static_resources": {
             "listeners": [_listener(settings, quick), in_turn],
-            "clusters": [
-                _cluster("https", settings, verified=True),
-                _cluster("https-insecure", settings, verified=False),
-                _cluster("http", settings, verified=None),
-                _in_turn_cluster(),
-            ],
+            "clusters": clusters(settings),
         },
     }
 
@@ -96,7 +85,7 @@ def _listener(settings: Settings, quick: Quick) -> dict[str, Value]:
         }
         common = {"tls_certificates": [certificate], "alpn_protocols": ["h2", "http/1.1"]}
         kind = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-        chain["transport_socket"] = _typed("envoy.transport_sockets.tls", kind, common_tls_context=common)
+        chain["transport_socket"] = typed("envoy.transport_sockets.tls", kind, common_tls_context=common)
     address, *more = map(_address, settings.listen)
     listener: dict[str, Value] = {"name": "listener", **address, "filter_chains": [chain]}
     return {**listener, "additional_addresses": more} if more else listener
@@ -105,16 +94,6 @@ def _listener(settings: Settings, quick: Quick) -> dict[str, Value]:
 def _address(listen: Listen) -> dict[str, Value]:
     address = {"address": listen.host or "::", "port_value": listen.port, "ipv4_compat": not listen.host}
     return {"address": {"socket_address": address}}
-
-
-_HTTP_1: dict[str, Value] = {
-    "header_key_format": {
-        "stateful_formatter": _typed(
-            "envoy.http.stateful_header_formatters.preserve_case",
-            "extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
-        )
-    }
-}
 
 
 def _manager(name: str, settings: Settings, block: str, quick: Quick | None) -> dict[str, Value]:
@@ -134,18 +113,18 @@ def _manager(name: str, settings: Settings, block: str, quick: Quick | None) -> 
         *removed,
         {"append": {"header": kept, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
     ]
-    early = _typed(
+    early = typed(
         "envoy.http.early_header_mutation.header_mutation",
         "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
         mutations=mutations,
     )
     code: dict[str, Value] = {"inline_string": _LUA.format(block)}
-    return _typed(
+    return typed(
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         codec_type="HTTP1" if is_inner else "AUTO",
-        http_protocol_options={**_HTTP_1, "accept_http_10": True, "allow_custom_methods": True},
+        http_protocol_options={**HTTP_1, "accept_http_10": True, "allow_custom_methods": True},
         early_header_mutation_extensions=[early],
         use_remote_address=False,
         skip_xff_append=True,
@@ -161,15 +140,13 @@ def _manager(name: str, settings: Settings, block: str, quick: Quick | None) -> 
         route_config={"virtual_hosts": [_routes(settings, quick)]},
         http_filters=[
             *(filters(_LUA.format("back")) if quick is not None and quick.is_carried else ()),
-            _typed("envoy.filters.http.lua", "extensions.filters.http.lua.v3.Lua", default_source_code=code),
-            _typed(
+            typed("envoy.filters.http.lua", "extensions.filters.http.lua.v3.Lua", default_source_code=code),
+            typed(
                 "envoy.filters.http.dynamic_forward_proxy",
                 "extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
-                dns_cache_config=_names(settings),
+                dns_cache_config=name_look_ups(settings),
             ),
-            _typed(
-                "envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
-            ),
+            typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
         ],
     )
 
@@ -243,94 +220,4 @@ def _in_turn_route(to: str) -> dict[str, Value]:
         "match": {"prefix": "/", "headers": [{"name": to, "string_match": {"exact": "in-turn"}}]},
         **_PROTO,
         "route": {"cluster": "in-turn", "timeout": "0s", "retry_policy": retry},
-    }
-
-
-def _names(settings: Settings) -> dict[str, Value]:
-    """How names are looked up: as all programs of the machine do, unless there are name servers for it."""
-    if settings.resolvers:
-        servers = [_name_server(each) for each in settings.resolvers]
-        resolver = _typed(
-            "envoy.network.dns_resolver.cares",
-            "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
-            resolvers=servers,
-        )
-    else:
-        resolver = _typed(
-            "envoy.network.dns_resolver.getaddrinfo",
-            "extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig",
-            num_resolver_threads=4,
-        )
-    return {
-        "name": "names",
-        "dns_lookup_family": "ALL",
-        "max_hosts": _UNLIMITED,
-        "dns_query_timeout": f"{settings.connect_seconds}s",
-        "typed_dns_resolver_config": resolver,
-    }
-
-
-def _name_server(text: str) -> dict[str, Value]:
-    parts = urlsplit(f"//{text}")
-    return {"socket_address": {"address": parts.hostname or text, "port_value": parts.port or 53}}
-
-
-def _limits() -> dict[str, Value]:
-    """Envoy's own limits would answer instead of an endpoint that is busy."""
-    names = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
-    return {"thresholds": [dict.fromkeys(names, _UNLIMITED)]}
-
-
-def _protocol(**upstream: Value) -> dict[str, Value]:
-    kind = "extensions.upstreams.http.v3.HttpProtocolOptions"
-    options: dict[str, Value] = {
-        "explicit_http_config": {"http_protocol_options": _HTTP_1},
-        # Less than servers wait: to send on a connection that is just being closed would be to no avail.
-        "common_http_protocol_options": {"idle_timeout": "4s"},
-    }
-    if upstream:
-        options["upstream_http_protocol_options"] = upstream
-    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"@type": _API + kind, **options}}
-
-
-def _cluster(name: str, settings: Settings, *, verified: bool | None) -> dict[str, Value]:
-    """All hosts that are spoken to so: by TLS, whose certificate is verified or not, or without (None)."""
-    cluster: dict[str, Value] = {
-        "name": name,
-        "connect_timeout": f"{settings.connect_seconds}s",
-        "lb_policy": "CLUSTER_PROVIDED",
-        "cluster_type": _typed(
-            "envoy.clusters.dynamic_forward_proxy",
-            "extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
-            dns_cache_config=_names(settings),
-            allow_insecure_cluster_options=not verified,
-        ),
-        "circuit_breakers": _limits(),
-    }
-    if verified is None:
-        return {**cluster, "typed_extension_protocol_options": _protocol()}
-    versions = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}
-    context: dict[str, Value] = {"tls_params": versions}
-    if verified:
-        context["validation_context"] = {"trusted_ca": {"filename": settings.authorities}}
-    tls = _typed(
-        "envoy.transport_sockets.tls",
-        "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        common_tls_context=context,
-    )
-    protocol = _protocol(auto_sni=True, auto_san_validation=verified)
-    return {**cluster, "typed_extension_protocol_options": protocol, "transport_socket": tls}
-
-
-def _in_turn_cluster() -> dict[str, Value]:
-    address = {"envoy_internal_address": {"server_listener_name": "in-turn"}}
-    return {
-        "name": "in-turn",
-        "type": "STATIC",
-        "circuit_breakers": _limits(),
-        "typed_extension_protocol_options": _protocol(),
-        "load_assignment": {
-            "cluster_name": "in-turn",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from oci_ns.distribution import escape_namespace
 from oci_ns.export import Settings
 from oci_ns.export_envoy_table import quoted
-from oci_ns.export_envoy_yaml import Value
+from oci_ns.export_envoy_yaml import API, Value
 from oci_ns.export_ordinary import known_hosts, only_steps
 from oci_ns.reference import DEFAULT_PORTS, DOCKER_HUB, DOCKER_HUB_NAMES, registry_name, split_host
 from oci_ns.tabulation import NamespaceEdit, Part, Step, Tabulation, Ways
@@ -28,7 +28,6 @@ PROGRAM_SIZE = 4096
 MOST = 1000
 """How many short ways a configuration has; Lua finds its way in larger tables."""
 
-_API = "type.googleapis.com/envoy."
 _XDS = "type.googleapis.com/xds."
 _COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _DIGEST = "[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
@@ -134,7 +133,7 @@ def matcher(quick: Quick, routes: list[Value], shared: Mapping[str, Value], pati
 
     `shared` is what each route has, `patient` the policy for pulls.
     """
-    otherwise = _action("routes", f"{_API}config.route.v3.RouteList", {"routes": routes})
+    otherwise = _action("routes", f"{API}config.route.v3.RouteList", {"routes": routes})
     actions = [_route(quick.plans[way.plan], way, shared, patient) for way in quick.ways]
 
     def found(name: str) -> Value:
@@ -176,7 +175,7 @@ def _list(entries: list[tuple[Value, Value]], otherwise: Value) -> dict[str, Val
 
 
 def _header(name: str) -> dict[str, Value]:
-    config = {"@type": f"{_API}type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": name}
+    config = {"@type": f"{API}type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": name}
     return {"name": name, "typed_config": config}
 
 
@@ -200,15 +199,15 @@ def _route(number: int, way: Way, shared: Mapping[str, Value], patient: Value) -
     pattern = "^/v2/[^/]+/(.*)$" if step.strip else "^/v2/(.*)$"
     put = f"{step.put}/" if step.put else ""
     substitution = f"/v2/{_literal(put)}\\1{_literal(way.query)}"
-    disabled = {"@type": f"{_API}config.route.v3.FilterConfig", "disabled": True}
-    enabled = {"@type": f"{_API}config.route.v3.FilterConfig", "config": {}}
-    proxy = {"@type": f"{_API}extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig"}
+    disabled = {"@type": f"{API}config.route.v3.FilterConfig", "disabled": True}
+    enabled = {"@type": f"{API}config.route.v3.FilterConfig", "config": {}}
+    proxy = {"@type": f"{API}extensions.filters.http.dynamic_forward_proxy.v3.PerRouteConfig"}
     removed = shared.get("request_headers_to_remove")
     own = list(removed) if isinstance(removed, list) else []
     note = {"header": {"key": NOTE, "value": f"{number} %REQ(:PATH)%"}}
     return _action(
         "route",
-        f"{_API}config.route.v3.Route",
+        f"{API}config.route.v3.Route",
         {
             "match": {"prefix": "/"},
             **shared,
@@ -242,19 +241,19 @@ def _literal(text: str) -> str:
 def filters(code: str) -> list[Value]:
     """The filters that only the short ways use; `code` is the Lua code that maps references."""
     lua = {
-        "@type": f"{_API}extensions.filters.http.lua.v3.Lua",
+        "@type": f"{API}extensions.filters.http.lua.v3.Lua",
         "default_source_code": {"inline_string": code},
     }
-    skip = _action("skip", f"{_API}extensions.filters.common.matcher.action.v3.SkipFilter", {})
+    skip = _action("skip", f"{API}extensions.filters.common.matcher.action.v3.SkipFilter", {})
     pass_ = [{"not_matcher": _answers(name)} for name in ("location", "link")]
     entry = {"predicate": {"and_matcher": {"predicate": pass_}}, "on_match": skip}
     delegate = {
-        "@type": f"{_API}extensions.common.matching.v3.ExtensionWithMatcher",
+        "@type": f"{API}extensions.common.matching.v3.ExtensionWithMatcher",
         "extension_config": {"name": BACK, "typed_config": lua},
         "xds_matcher": {"matcher_list": {"matchers": [entry]}},
     }
     clean = {
-        "@type": f"{_API}extensions.filters.http.header_mutation.v3.HeaderMutation",
+        "@type": f"{API}extensions.filters.http.header_mutation.v3.HeaderMutation",
         "mutations": {"response_mutations": [{"remove": NOTE}]},
     }
     return [
@@ -264,7 +263,7 @@ def filters(code: str) -> list[Value]:
 
 
 def _answers(name: str) -> dict[str, Value]:
-    config = {"@type": f"{_API}type.matcher.v3.HttpResponseHeaderMatchInput", "header_name": name}
+    config = {"@type": f"{API}type.matcher.v3.HttpResponseHeaderMatchInput", "header_name": name}
     value = {"safe_regex": {"regex": ".*", "google_re2": {}}}
     return {"single_predicate": {"input": {"name": name, "typed_config": config}, "value_match": value}}
 

@@ -18,7 +18,7 @@ from oci_ns.export_haproxy_quick import response_rules as quick_response_rules
 from oci_ns.export_haproxy_rules import Rules
 from oci_ns.export_haproxy_servers import Servers
 from oci_ns.export_haproxy_steps import hops, request_rules
-from oci_ns.export_haproxy_text import argument, shown, word
+from oci_ns.export_haproxy_text import argument, looked_up, shown, word
 from oci_ns.reference import registry_name
 from oci_ns.tabulation import Tabulation
 
@@ -56,6 +56,7 @@ def _lines(
     table: Tabulation, settings: Settings, maps: Maps, servers: Servers, own: str, left_out: tuple[NotCarried, ...]
 ) -> Iterator[str]:
     rules = Rules(table, maps, settings)
+    steps = looked_up(settings.directory, "steps")
     yield f"# Registries as they are addressed by {table.scheme}. Made by ns-inject export haproxy: changes are lost."
     for problem in left_out:
         yield f"# left out: {shown(str(problem))}"
@@ -65,13 +66,13 @@ def _lines(
     yield from (f"  {line}" for line in quick_request_rules(maps.quick))
     yield from (f"  {line}" for line in request_rules(maps))
     yield from (f"  {line}" for line in request_notes())
-    yield from (f"  {line}" for line in quick_response_rules(maps.quick, settings.directory, rules.map("steps")))
+    yield from (f"  {line}" for line in quick_response_rules(maps.quick, settings.directory, steps))
     yield '  # References that mean "come back here".'
-    yield from (f"  {line}" for line in response_rules(maps, rules.map("put-back", "beg")))
+    yield from (f"  {line}" for line in response_rules(maps, looked_up(settings.directory, "put-back", "beg")))
     yield from servers.resolvers()
     yield ""
     yield from rules.frontend(own)
-    yield from hops(maps, _sockets(settings), rules.map("steps"), settings.connect_seconds, settings.response_seconds)
+    yield from hops(maps, _sockets(settings), steps, settings.connect_seconds, settings.response_seconds)
     yield from servers.text()
 
 

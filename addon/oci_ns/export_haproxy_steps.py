@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from oci_ns.export_haproxy_maps import Maps
 from oci_ns.export_haproxy_query import with_first_namespace_only, with_namespace, without_namespace
-from oci_ns.export_haproxy_rules import ESCAPED, HANDED, HOP, NOT_MOVABLE, answer, field, step_of
+from oci_ns.export_haproxy_refusals import answer
+from oci_ns.export_haproxy_rules import ESCAPED, HANDED, HOP, NOT_MOVABLE, step_of
+from oci_ns.export_haproxy_text import nth
 from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_API
 
 _STEP = "{ var(txn.step) -m found }"
@@ -22,7 +24,7 @@ def request_rules(maps: Maps) -> Iterator[str]:
     yield "# What the step says; a request that is passed on as it is has none."
     names = ("host", "strip", "put", "reference_put", "edit", "namespace", "credentials")
     for number, name in enumerate(names, start=2):
-        yield f"http-request set-var(txn.{name}) 'var(txn.step),{field(number)}' if {_STEP}"
+        yield f"http-request set-var(txn.{name}) 'var(txn.step),{nth(number)}' if {_STEP}"
     yield f"http-request set-var(txn.client_target) pathq if {_STEP}"
     yield f"http-request set-var-fmt(txn.query) &%[query] if {_STEP} {{ query -m found }}"
     yield "http-request disable-l7-retry if !{ method GET HEAD }"
@@ -118,10 +120,10 @@ def _hop(name: str, number: int, sockets: str, look_up: str, further: str) -> It
     for position, variable in enumerate(HANDED, start=1):
         yield f"  http-request set-var(txn.{variable}) 'var(txn.hop),field({position},|)'"
     if further:
-        yield f"  http-request set-var(txn.next) 'var(txn.steps),{field(number + 1)}'"
+        yield f"  http-request set-var(txn.next) 'var(txn.steps),{nth(number + 1)}'"
         yield "  acl is_last var(txn.next),length eq 0"
     yield f"  http-request del-header {HOP}{' if is_last' if further else ''}"
-    for line in step_of(f"'var(txn.steps),{field(number)}'", look_up, ""):
+    for line in step_of(f"'var(txn.steps),{nth(number)}'", look_up, ""):
         yield f"  {line.rstrip()}"
     if further:
         yield f"  use_backend {further} unless is_last"

@@ -40,6 +40,16 @@ def shown(text: str) -> str:
     return _CONTROL.sub("?", text).encode("utf-8", "backslashreplace").decode()
 
 
+def nth(number: int) -> str:
+    """The converter that takes one of the fields between spaces."""
+    return f'field({number}," ")'
+
+
+def looked_up(directory: str, name: str, how: str = "str") -> str:
+    """The converter that looks up in a map of the directory."""
+    return f"map_{how}({argument(f'{directory}/{name}.map')})"
+
+
 def inside_json(text: str) -> str:
     """The text as it stands inside a string of a JSON document; without any `|`, which separates fields here."""
     return json.dumps(text)[1:-1].replace("|", "\\u007c")
