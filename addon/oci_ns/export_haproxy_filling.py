@@ -16,7 +16,7 @@ from oci_ns.export_haproxy_quick import quick_of
 from oci_ns.export_haproxy_servers import Servers
 from oci_ns.export_haproxy_text import MapFile, NotWritableError, inside_json
 from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, split_host
-from oci_ns.tabulation import ANY, Host, NamespaceEdit, Part, Refusal, Scopes, Step, Tabulation, Way, Ways
+from oci_ns.tabulation import ANY, Host, NamespaceEdit, Part, Refusal, Scopes, Step, Tabulation, Way, Ways, is_pattern
 
 
 def maps_of(table: Tabulation, servers: Servers, destination: str) -> Maps:
@@ -51,7 +51,7 @@ class _Filler:
     def filled(self) -> Maps:
         maps, table = self._maps, self._table
         hosts = sorted(table.hosts.items())
-        self._servers.owns = sum(not _is_pattern(name) for name in table.hosts)
+        self._servers.owns = sum(not is_pattern(name) for name in table.hosts)
         found = [self._scopes_of(f"h{number}", host) for number, (_, host) in enumerate(hosts)]
         for number, (name, host) in enumerate(hosts):
             self._add_host(f"h{number}", name, host, found[number])
@@ -76,7 +76,7 @@ class _Filler:
         for spoken, scopes in sorted(host.by_namespace.items()):
             # What is no host may be a namespace all the same: keys are escaped, and none of these is a pattern's.
             key = quote(spoken, safe="", errors="surrogateescape")
-            if _is_pattern(spoken):
+            if is_pattern(spoken):
                 key = _suffix(spoken, self._maps.namespace_suffixes)
             self._put(self._maps.namespaces, f"{number}|{key}", self._numbered(scopes))
         for pattern, ways in sorted(host.patterns.items()):
@@ -86,7 +86,7 @@ class _Filler:
     def _add_host(self, number: str, name: str, host: Host, scopes: str) -> None:
         maps, scheme = self._maps, self._table.scheme
         row = f"{number} {scopes} {'p' if host.reads_paths else NONE}"
-        if _is_pattern(name):
+        if is_pattern(name):
             maps.has_any_host |= name == ANY
             self._put(maps.hosts, _suffix(name, maps.host_suffixes), f"{row} {self._servers.any_host(scheme)}")
             return
@@ -227,10 +227,6 @@ def _template(refusal: Refusal) -> Iterator[str]:
             text += inside_json(piece)
     detail = f', "detail": "{inside_json(refusal.detail)}"' if refusal.detail else ""
     yield f'{text}"{detail}}}]}}'
-
-
-def _is_pattern(name: str) -> bool:
-    return name == ANY or name.startswith("*.")
 
 
 def _is_insecure_itself(host: Host) -> bool:

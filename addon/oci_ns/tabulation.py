@@ -233,3 +233,8 @@ class Tabulation:
     hosts: dict[str, Host]
     paths: Paths
     reads_namespaces: bool
+
+
+def is_pattern(name: str) -> bool:
+    """Whether the name of a host stands for several."""
+    return name == ANY or name.startswith("*.")
