@@ -1,6 +1,6 @@
 """A tabulation written into HAProxy's map files: parts that are alike are written once, and named by a number.
 
-Knows how the rows are made, `export_haproxy_maps` which files there are; `export_haproxy_rules` makes the same keys in
+Knows how the rows are made, `export_haproxy_maps` which files there are; the frontend's rules make the same keys in
 HAProxy's language.
 """
 
