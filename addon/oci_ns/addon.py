@@ -16,8 +16,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http_stream, options, views
-from oci_ns.auth_files import find_auth_files, load_logins
+from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http_stream, options
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
@@ -30,6 +29,7 @@ from oci_ns.heap import HeapTrimming, trimmer
 from oci_ns.hook_table import HookTable
 from oci_ns.index import RouteIndex
 from oci_ns.legacy_events import spare_legacy_events
+from oci_ns.logins.auth_files import find_auth_files, load_logins
 from oci_ns.network import network_of, tls_settings
 from oci_ns.patience import Patience
 from oci_ns.printable import printable
@@ -39,6 +39,7 @@ from oci_ns.reload_triggers import watch
 from oci_ns.routes import RouteTable
 from oci_ns.selection import Selection
 from oci_ns.upstream_tls import amend, refusal
+from oci_ns.views import adapters
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class NsInject:
     def load(self, loader: Loader) -> None:
         """Declare the options, and see to it that mitmproxy does not connect where no request goes."""
         options.declare(loader)
-        views.register()
+        adapters.register()
         http_stream.install()
         http1_answers.install()
         connection_ends.install()
@@ -219,7 +220,7 @@ class NsInject:
         """End what goes on in the background."""
         self._end_watch()
         self._heap.end()
-        views.unregister()
+        adapters.unregister()
         if self._last in ctx.master.addons:
             ctx.master.addons.remove(self._last)
         self.forwarding.close()

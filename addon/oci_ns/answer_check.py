@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from oci_ns.bearer import expiry_in, token_in
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, Kind
+from oci_ns.logins.bearer import expiry_in, token_in
 from oci_ns.manifests import CONFIGS, DOCKER_SCHEMA_1, INDEXES, MANIFESTS, document, essence
 from oci_ns.meter import digest_of
 from oci_ns.record import Record
 from oci_ns.reference import canonical_registry
 from oci_ns.spec_error import first_error
 from oci_ns.value import value
-from oci_ns.view_text import utc
+from oci_ns.views.text import utc
 
 _CONTENT = frozenset({Operation.MANIFEST.value, Operation.BLOB.value})
 _MANIFEST = Operation.MANIFEST.value

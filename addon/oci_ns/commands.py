@@ -12,8 +12,8 @@ from mitmproxy import ctx, exceptions, flow, http
 from mitmproxy.addonmanager import Loader
 
 from oci_ns.annotation import SEPARATOR
-from oci_ns.bearer import token_in
 from oci_ns.explain import image_lines, is_url, trace_url, url_lines
+from oci_ns.logins.bearer import token_in
 from oci_ns.observed import record_in, saved_transfer
 from oci_ns.printable import printable
 from oci_ns.pull import Pull
@@ -23,8 +23,8 @@ from oci_ns.reference import parse_image
 from oci_ns.routes import RouteTable
 from oci_ns.table_text import rows
 from oci_ns.trace import trace_image, trace_lines
-from oci_ns.view_text import table
-from oci_ns.view_token import token_lines
+from oci_ns.views.text import table
+from oci_ns.views.token import token_lines
 
 _COLUMNS = ("begun", "image", "result", "platform", "layers", "bytes", "seconds", "endpoint")
 """Of a pull, on its first line: a console of 160 columns has room for 126 characters."""

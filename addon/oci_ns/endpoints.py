@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from oci_ns.authfile import Authfile
-from oci_ns.central import CentralCredentials
 from oci_ns.decision import Decision
 from oci_ns.fetch import (
     Address,
@@ -26,8 +24,10 @@ from oci_ns.fetch import (
     UnsendableError,
 )
 from oci_ns.health import Failure, Health
+from oci_ns.logins.authfile import Authfile
+from oci_ns.logins.central import CentralCredentials
+from oci_ns.logins.tokens import Authenticator
 from oci_ns.reference import split_host
-from oci_ns.tokens import Authenticator
 
 _Outcome = TypeVar("_Outcome")
 

@@ -1,6 +1,6 @@
 """What would happen to a URL or an image, and why: as an object for machines and as lines for people.
 
-Knows the two forms of `ns-inject explain`; not the command line (`cli`) nor how a decision is made (`routes`).
+Knows the two forms of `ns-inject explain`; not the command line (`cli.explain`) nor how a decision is made (`routes`).
 """
 
 from __future__ import annotations

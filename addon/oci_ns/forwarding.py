@@ -24,6 +24,7 @@ from oci_ns.fetch import NotAuthorizedError, UnsendableError
 from oci_ns.flows import answer_with, apply, drop_login_of_listener, end, for_the_client, is_decided
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
+from oci_ns.logins.token_scope import with_scopes_moved
 from oci_ns.options import Blobs
 from oci_ns.patience import Patience
 from oci_ns.printable import printable
@@ -33,7 +34,6 @@ from oci_ns.routes import RouteTable
 from oci_ns.second_tries import SecondTries, log_rejections
 from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over
 from oci_ns.spec_error import SpecError
-from oci_ns.token_scope import with_scopes_moved
 from oci_ns.under_way import Carried, Known, UnderWay
 from oci_ns.unfit import refusal
 

@@ -85,7 +85,7 @@ class PullMetrics:
 class Metrics:
     """Counts what it is told. `table` gives what is loaded now.
 
-    Where it is not `alone`, another process serves all (`gathered_metrics`), with what is told of a process itself.
+    Where it is not `alone`, another process serves all, and what is told of a process (`serving.gathered_metrics`).
     """
 
     def __init__(self, table: Callable[[], Table], *, alone: bool = True) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from oci_ns.pull import Pull
-from oci_ns.view_text import human_size
+from oci_ns.views.text import human_size
 
 HEADER = ("begun", "client", "image", "result", "digest", "platform", "layers", "bytes", "seconds", "endpoint")
 _DIGEST_SHOWN = 19

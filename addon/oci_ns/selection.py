@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from oci_ns.authfile import Authfile
 from oci_ns.decision import Decision
 from oci_ns.distribution import Operation
 from oci_ns.endpoints import Carrier, Endpoints, Question, Where, asked_at, named
 from oci_ns.fetch import Answer, FetchError, UnsendableError
+from oci_ns.logins.authfile import Authfile
 from oci_ns.memory import Memory
 from oci_ns.spec_error import SpecError, message_in
 from oci_ns.value import value

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from oci_ns.pull import Pull
 from oci_ns.transfer import Transfer
-from oci_ns.view_text import human_size, table
+from oci_ns.views.text import human_size, table
 
 WAITING, RECEIVING = "░", "█"
 """From the request to the head of the answer; from there to its end."""

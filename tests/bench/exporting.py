@@ -16,14 +16,14 @@ from typing import Final
 from lab.engines import program, write
 from lab.process import Daemon, clean_env, free_port, listens
 from oci_ns.conf_files import parse_text
-from oci_ns.export import Exported, Listen, Settings
-from oci_ns.export_envoy import export as export_envoy
-from oci_ns.export_haproxy import export as export_haproxy
-from oci_ns.export_nginx import export as export_nginx
+from oci_ns.export.contract import Exported, Listen, Settings
+from oci_ns.export.envoy.config import export as export_envoy
+from oci_ns.export.haproxy.config import export as export_haproxy
+from oci_ns.export.nginx.config import export as export_nginx
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Tabulation
 from oci_ns.index import RouteIndex
 from oci_ns.routes import RouteTable
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Tabulation
 
 from .bench import Bench
 from .upstream import filled

@@ -64,7 +64,7 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _ns_inject() -> list[str]:
-    return [sys.executable, "-c", "from oci_ns.cli import main; main()"]
+    return [sys.executable, "-c", "from oci_ns.cli.main import main; main()"]
 
 
 def _timed(task: _Task, directory: Path) -> Mapping[str, float]:

@@ -26,11 +26,11 @@ from lab.process import free_port
 from oci_ns.decision import Decision
 from oci_ns.distribution import namespaces_in
 from oci_ns.explain import address_of
-from oci_ns.export import Exported, Listen, Settings
+from oci_ns.export.contract import Exported, Listen, Settings
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Address
 from oci_ns.reference import DEFAULT_PORTS, split_host
 from oci_ns.routes import RouteTable
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Address
 from tests.unit import generated
 from tests.unit.plain_rules import Options
 from tests.unit.test_decision_properties import options_of, table_of
@@ -320,7 +320,7 @@ def export_to(
         directory.mkdir(parents=True, exist_ok=True)
         chain, key = servers.authority.issue(DESTINATION)
         Path(certificate).write_bytes(chain.read_bytes() + key.read_bytes())
-    module = importlib.import_module(f"oci_ns.export_{engine}")
+    module = importlib.import_module(f"oci_ns.export.{engine}.config")
     exported = module.export(
         tabulate(case.table, case.scheme, case.requests[0].destination),
         Settings(

@@ -71,7 +71,7 @@ def test_the_template_is_the_unit_with_names() -> None:
 # -- for real ----------------------------------------------------------------------------------------------------------
 
 PROGRAM = """#!/bin/sh
-exec /opt/python/bin/python3 -P -c 'from oci_ns.cli import main; main()' "$@"
+exec /opt/python/bin/python3 -P -c 'from oci_ns.cli.main import main; main()' "$@"
 """
 OUTPUT = "[Service]\nStandardOutput=append:/opt/output/{0}\nStandardError=inherit\n"
 

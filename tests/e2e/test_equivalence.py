@@ -31,10 +31,10 @@ from lab.process import unavailable, wait_until
 from lab.remote import SCRIPT, VARIABLE, Remote
 from lab.wire import Talk
 from oci_ns.distribution import Operation
-from oci_ns.export import Exported, Settings
+from oci_ns.export.contract import Exported, Settings
+from oci_ns.export.tabulation import Tabulation
 from oci_ns.reference import split_host
 from oci_ns.routes import RouteTable
-from oci_ns.tabulation import Tabulation
 from tests.unit.generated import DIGEST
 from tests.unit.plain_rules import Options
 
@@ -70,7 +70,7 @@ def servers(network: PrivateNetwork, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if importlib.util.find_spec(f"oci_ns.export_{name}") is None:
+    if importlib.util.find_spec(f"oci_ns.export.{name}.config") is None:
         unavailable(f"there is no export to {name}")
     return name
 
@@ -130,7 +130,7 @@ def test_what_an_engine_does_otherwise_is_found(
     def export(_: Tabulation, settings: Settings) -> Exported:
         return Exported({"nginx.conf": BY_HAND.format(port=settings.listen[0].port, **RIGHT | wrong)})
 
-    monkeypatch.setitem(sys.modules, "oci_ns.export_nginx", SimpleNamespace(export=export))
+    monkeypatch.setitem(sys.modules, "oci_ns.export.nginx.config", SimpleNamespace(export=export))
     text = '[[registry]]\nprefix = "q.test"\nlocation = "p.test"\nplain-http = true\nnamespace-proxy = "q.test"\n'
     asked = tuple(Asked("GET", "http", "q.test", target) for target in ("/v2/a/manifests/1", "/v2/%61/manifests/1"))
     report = compared("nginx", [Case(text, Options(), "http", asked)], tmp_path, servers, Refusals())

@@ -50,7 +50,7 @@ def servers(network: PrivateNetwork, tmp_path_factory: pytest.TempPathFactory) -
 def test_the_last_of_many_registries_is_found(engine: str, entry: str, servers: Everywhere, tmp_path: Path) -> None:
     conf, directory, port = tmp_path / "registries.conf", tmp_path / engine, free_port()
     conf.write_text("".join(entry.format(number) for number in range(REGISTRIES)))
-    command = [sys.executable, "-c", "from oci_ns.cli import main; main()", "export", engine]
+    command = [sys.executable, "-c", "from oci_ns.cli.main import main; main()", "export", engine]
     options = ["--registries-conf", str(conf), "-o", f"{directory}/", "--listen", f"127.0.0.1:{port}"]
     options += ["--ca", str(servers.authority.pem), "--resolver", "127.0.0.1:53"]
     run([*command, *options], env=clean_env(tmp_path) | {"PYTHONPATH": ":".join(sys.path)}, timeout=300)

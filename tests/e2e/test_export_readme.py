@@ -19,7 +19,7 @@ from lab.mitmdump import ADDON
 from lab.network import PrivateNetwork
 from lab.nsproxy import NamespaceProxy
 from lab.process import Daemon, clean_env, run, wait_until
-from oci_ns import export_options
+from oci_ns.export.options import WITHOUT_FORM
 from test_equivalence import NOT_CARRIED, OTHERWISE, REFUSED
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def otherwise() -> dict[tuple[str, str], str]:
 
 def test_every_option_without_a_form_is_named() -> None:
     (paragraph,) = re.findall(r"no form in an engine: (.*?)\n\n", SECTION + "\n", re.DOTALL)
-    assert set(re.findall(r"ns_[a-z_]+", paragraph)) == set(export_options.WITHOUT_FORM)
+    assert set(re.findall(r"ns_[a-z_]+", paragraph)) == set(WITHOUT_FORM)
 
 
 # -- the commands ------------------------------------------------------------------------------------------------------

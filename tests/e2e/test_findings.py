@@ -25,7 +25,7 @@ SOURCE = "registry.example.com"
 REPOSITORY = "team/app"
 IMAGE = f"{SOURCE}/{REPOSITORY}:v1"
 SHA = r"sha256:[0-9a-f]{64}"
-NS_INJECT = [sys.executable, "-c", "from oci_ns.cli import main; main()"]
+NS_INJECT = [sys.executable, "-c", "from oci_ns.cli.main import main; main()"]
 
 
 @pytest.fixture(scope="module")

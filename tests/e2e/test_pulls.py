@@ -21,7 +21,7 @@ from lab.process import run, wait_until
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "https-proxy.conf"
 ETCD = "quay.io/coreos/etcd:v3"
-NS_INJECT = [sys.executable, "-c", "from oci_ns.cli import main; main()"]
+NS_INJECT = [sys.executable, "-c", "from oci_ns.cli.main import main; main()"]
 
 
 @pytest.fixture

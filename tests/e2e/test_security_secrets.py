@@ -160,7 +160,7 @@ def test_no_secret_is_in_anything_that_a_run_writes(
         ["explain", *asked, "broken.example.net/a"],
         ["explain", "--json", "--trace", *asked],
     ):
-        program_line = [sys.executable, "-c", "from oci_ns.cli import main; main()", *command]
+        program_line = [sys.executable, "-c", "from oci_ns.cli.main import main; main()", *command]
         ended = run(program_line, env=clean_env(tmp_path, **ENV), check=False)
         assert ended.stdout + ended.stderr
         written[" ".join(command[:2])] = (ended.stdout + ended.stderr).encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oci_ns import distribution
-from oci_ns.cli_shared import Settings
+from oci_ns.cli.shared import Settings
 from oci_ns.conf_files import parse_text
 from oci_ns.decision import Source
 from oci_ns.distribution import Operation

@@ -7,23 +7,41 @@ import functools
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "addon" / "oci_ns"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__init__"
+)
+"""Their names below the package."""
+
+
+def below(package: str) -> set[str]:
+    """The modules of a package within the package."""
+    return {module for module in MODULES if module.startswith(f"{package}.")}
+
+
+def path_of(module: str) -> Path:
+    """The file of a module of the package."""
+    return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
 
 
 @functools.cache
 def imports(module: str) -> frozenset[str]:
     """The names of the modules that a module of the package imports."""
     found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
+    for node in ast.walk(ast.parse(path_of(module).read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
-            if node.module == "oci_ns":
-                found |= {f"oci_ns.{alias.name}" for alias in node.names}
-            else:
-                found.add(node.module or "")
+            found |= {_module_of(node.module or "", alias.name) for alias in node.names}
     return frozenset(found)
+
+
+def _module_of(source: str, name: str) -> str:
+    """The module that `from source import name` needs."""
+    module = f"{source}.{name}"
+    return module if module.removeprefix("oci_ns.") in MODULES else source
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from oci_ns.cli_shared import Settings
+from oci_ns.cli.shared import Settings
 
 
 def settings(**values: str) -> Settings:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from oci_ns.decision import Decision, url_of
 from oci_ns.distribution import Target, namespaces_in, parse
+from oci_ns.export.tabulation import ANY, ITSELF, Host, Part, Refusal, Scopes, Step, Tabulation, Way, Ways, kind_of
 from oci_ns.reference import (
     DOCKER_HUB,
     DOCKER_HUB_API,
@@ -18,7 +19,6 @@ from oci_ns.reference import (
     registry_name,
     split_host,
 )
-from oci_ns.tabulation import ANY, ITSELF, Host, Part, Refusal, Scopes, Step, Tabulation, Way, Ways, kind_of
 
 V = TypeVar("V")
 

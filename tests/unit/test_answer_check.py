@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from oci_ns.annotation import comment_on
 from oci_ns.answer_check import Answered, check, decided
-from oci_ns.bearer import expiry_in, token_in
 from oci_ns.findings import Finding, Kind, finding_in, marker_for
+from oci_ns.logins.bearer import expiry_in, token_in
 from oci_ns.manifests import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from oci_ns.meter import DOCUMENT_MAX, Meter, digest_of
 from oci_ns.record import PREFIX, Record, read, write

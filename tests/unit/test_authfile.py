@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from oci_ns.auth_files import FILE_SIZE_MAX, find_auth_files, load_logins, read_auth_file
-from oci_ns.authfile import AuthDocument, Authfile, read_auth_document
-from oci_ns.login import Login, Secret
+from oci_ns.logins.auth_files import FILE_SIZE_MAX, find_auth_files, load_logins, read_auth_file
+from oci_ns.logins.authfile import AuthDocument, Authfile, read_auth_document
+from oci_ns.logins.login import Login, Secret
 from oci_ns.problems import ConfigurationError
 
 FILE = Path("auth.json")

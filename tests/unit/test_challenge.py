@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oci_ns.challenge import Challenge, parse_challenges
+from oci_ns.logins.challenge import Challenge, parse_challenges
 
 BEARER = 'Bearer realm="https://auth.example.com/token",service="registry",scope="repository:a/b:pull,push"'
 BEARER_PARAMETERS = {

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from oci_ns.check import findings
 from oci_ns.check_text import show_findings
-from oci_ns.cli import main
+from oci_ns.cli.main import main
 from oci_ns.conf_files import Sources, load
 from oci_ns.conf_findings import CODES, Finding
 from oci_ns.index import RouteIndex

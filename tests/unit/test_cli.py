@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from oci_ns.cli import main
+from oci_ns.cli.main import main
 
 CONF = """
 [[registry]]

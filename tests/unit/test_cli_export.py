@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from oci_ns.cli import main
-from oci_ns.export import Exported, Listen, NotCarried, NotCarriedError, Settings
-from oci_ns.tabulation import Address, Tabulation
+from oci_ns.cli.main import main
+from oci_ns.export.contract import Exported, Listen, NotCarried, NotCarriedError, Settings
+from oci_ns.export.tabulation import Address, Tabulation
 
 CONF = """
 [[registry]]
@@ -50,7 +50,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     found = Engine()
-    monkeypatch.setitem(sys.modules, "oci_ns.export_nginx", SimpleNamespace(export=found.export))
+    monkeypatch.setitem(sys.modules, "oci_ns.export.nginx.config", SimpleNamespace(export=found.export))
     return found
 
 

@@ -14,17 +14,17 @@ import trustme
 from click.testing import CliRunner
 
 from oci_ns import presence
-from oci_ns.cli import main
-from oci_ns.client_address import parse_proxy
-from oci_ns.client_ca import ca_certificates
-from oci_ns.client_containerd import with_config_path
-from oci_ns.client_env import exports
-from oci_ns.client_files import Root
-from oci_ns.client_hosts import with_names
-from oci_ns.client_plan import MARK, File, Plan, SetupError
-from oci_ns.client_probe import probes, unreachable, wrong_ping, wrong_presence
-from oci_ns.client_registries import ClientRegistries, registries_of
-from oci_ns.client_setup import PROXIES, RECIPES, Setup, check_address, check_recipe, covered, plan
+from oci_ns.cli.main import main
+from oci_ns.clients.address import parse_proxy
+from oci_ns.clients.ca import ca_certificates
+from oci_ns.clients.containerd import with_config_path
+from oci_ns.clients.env import exports
+from oci_ns.clients.files import Root
+from oci_ns.clients.hosts_file import with_names
+from oci_ns.clients.plan import MARK, File, Plan, SetupError
+from oci_ns.clients.probe import probes, unreachable, wrong_ping, wrong_presence
+from oci_ns.clients.recipes import PROXIES, RECIPES, Setup, check_address, check_recipe, covered, plan
+from oci_ns.clients.registries import ClientRegistries, registries_of
 from oci_ns.conf_files import parse_text
 from oci_ns.fetch import Answer, FetchError, NoTlsError, NotTrustedError, UnreachableError
 from oci_ns.index import RouteIndex

@@ -17,7 +17,7 @@ from mitmproxy.io import FlowWriter
 from mitmproxy.test import taddons, tflow, tutils
 
 from oci_ns.addon import NsInject
-from oci_ns.cli import main
+from oci_ns.cli.main import main
 from oci_ns.commands import Commands
 from oci_ns.observer import Observer
 from tests.unit.test_addon import CONF, Registries, request, requestheaders
@@ -215,7 +215,7 @@ def test_pulls_can_be_selected(file: Path, arguments: list[str], status: int, nu
 
 
 def test_standard_input_is_a_file_too(file: Path) -> None:
-    command = "import sys; from oci_ns.cli import main; main()"
+    command = "import sys; from oci_ns.cli.main import main; main()"
     with file.open("rb") as stream:
         done = subprocess.run(
             [sys.executable, "-c", command, "pulls", "-"], stdin=stream, capture_output=True, check=True

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from oci_ns.cli import main
-from oci_ns.cli_shared import Settings
+from oci_ns.cli.main import main
+from oci_ns.cli.shared import Settings
 from oci_ns.completion import SHELLS, addon_options
 
 ADDON = Path(__file__).parents[2] / "addon"
@@ -106,7 +106,7 @@ def test_the_script_is_the_one_that_the_variable_gives(shell: str) -> None:
 
 def test_bash_completes_a_line(tmp_path: Path) -> None:
     program = tmp_path / "ns-inject"
-    code = "from oci_ns.cli import main; main(prog_name='ns-inject')"
+    code = "from oci_ns.cli.main import main; main(prog_name='ns-inject')"
     program.write_text(f'#!/bin/sh\nPYTHONPATH="{ADDON}" exec "{sys.executable}" -c "{code}" "$@"\n')
     program.chmod(0o755)
     script = (

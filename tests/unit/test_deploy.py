@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from oci_ns.cli import main
+from oci_ns.cli.main import main
 from tests.install_kubectl import build
 
 DEPLOY = Path(__file__).parents[2] / "config" / "deploy"

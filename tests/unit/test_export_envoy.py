@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oci_ns.export import Listen, NotCarriedError, Settings
-from oci_ns.export_envoy import NAME, export
-from oci_ns.export_envoy_table import comment, lines_of, quoted
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Address, Part, Tabulation
+from oci_ns.export.contract import Listen, NotCarriedError, Settings
+from oci_ns.export.envoy.config import NAME, export
+from oci_ns.export.envoy.table import comment, lines_of, quoted
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Address, Part, Tabulation
 from tests.unit.plain_rules import Options
 from tests.unit.rooms import reachable
 from tests.unit.test_decision_properties import table_of

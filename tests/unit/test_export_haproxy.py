@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from oci_ns.export import Exported, Listen, NotCarried, NotCarriedError, Settings
-from oci_ns.export_haproxy import MAIN, UNAVAILABLE, export
-from oci_ns.export_haproxy_servers import OWN_MAX
-from oci_ns.export_haproxy_text import MapFile, NotWritableError, argument, inside_json, shown, word
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Address, Tabulation
+from oci_ns.export.contract import Exported, Listen, NotCarried, NotCarriedError, Settings
+from oci_ns.export.haproxy.config import MAIN, UNAVAILABLE, export
+from oci_ns.export.haproxy.servers import OWN_MAX
+from oci_ns.export.haproxy.text import MapFile, NotWritableError, argument, inside_json, shown, word
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Address, Tabulation
 from tests.unit.test_decision_properties import options_of, table_of
 from tests.unit.test_routes import CONFIGS
 from tests.unit.test_tabulate import VECTORS

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from oci_ns.export import Listen, NotCarriedError, Settings
-from oci_ns.export_nginx import export
-from oci_ns.export_nginx_text import Map, Row, Sizes, comment, quoted
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Address
+from oci_ns.export.contract import Listen, NotCarriedError, Settings
+from oci_ns.export.nginx.config import export
+from oci_ns.export.nginx.text import Map, Row, Sizes, comment, quoted
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Address
 from tests.unit.nginx_words import Directive, read
 from tests.unit.test_decision_properties import options_of, table_of
 from tests.unit.test_tabulate import ROWS

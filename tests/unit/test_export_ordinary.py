@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from oci_ns.distribution import parse
-from oci_ns.export_ordinary import in_paths, known_hosts, only_steps
+from oci_ns.export.ordinary import in_paths, known_hosts, only_steps
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Kind, Tabulation, Way, Ways, kind_of
 from oci_ns.reference import looks_like_host
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Kind, Tabulation, Way, Ways, kind_of
 from tests.unit.generated import DIGEST
 from tests.unit.plain_rules import Options
 from tests.unit.tabulated import Asked, looked_up

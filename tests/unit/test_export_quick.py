@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 import pytest
 
-from oci_ns.export import Listen, Settings
-from oci_ns.export_envoy import NAME
-from oci_ns.export_envoy import export as export_envoy
-from oci_ns.export_envoy_quick import MOST
-from oci_ns.export_haproxy import export as export_haproxy
-from oci_ns.export_nginx import FILE
-from oci_ns.export_nginx import export as export_nginx
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Address
+from oci_ns.export.contract import Listen, Settings
+from oci_ns.export.envoy.config import NAME
+from oci_ns.export.envoy.config import export as export_envoy
+from oci_ns.export.envoy.quick import MOST
+from oci_ns.export.haproxy.config import export as export_haproxy
+from oci_ns.export.nginx.config import FILE
+from oci_ns.export.nginx.config import export as export_nginx
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Address
 from tests.unit.plain_rules import Options
 from tests.unit.test_decision_properties import table_of
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import Metric
 
-from oci_ns.gathered_metrics import Counted, Workers
-from oci_ns.gathered_pulls import LAG_SECONDS, GatheredPulls
 from oci_ns.metrics import LABELS_MAX, OTHER
-from oci_ns.outbox import HandedOn, Outbox
 from oci_ns.pull import Pull
+from oci_ns.serving.gathered_metrics import Counted, Workers
+from oci_ns.serving.gathered_pulls import LAG_SECONDS, GatheredPulls
+from oci_ns.serving.outbox import HandedOn, Outbox
+from oci_ns.serving.worker_link import Begun, Ended, Loaded, packed, values
 from oci_ns.transfer import Transfer
-from oci_ns.worker_link import Begun, Ended, Loaded, packed, values
 from tests.unit.test_pulls import docker, podman
 from tests.unit.traffic import transfer
 
@@ -149,7 +149,7 @@ def test_workers_are_told_of_by_number_and_tables_by_the_worst() -> None:
 
 WORKER = """
 import sys
-from oci_ns.metrics_directory import use_directory
+from oci_ns.serving.metrics_directory import use_directory
 use_directory(int(sys.argv[1]))
 from oci_ns.metrics import Metrics
 from tests.unit.traffic import transfer

@@ -10,7 +10,7 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
-from oci_ns.gone_clients import GoneClients
+from oci_ns.serving.gone_clients import GoneClients
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 
 from oci_ns.probes import Probes, turns
-from oci_ns.service_manager import ServiceManager
+from oci_ns.serving.service_manager import ServiceManager
 
 
 def elsewhere(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

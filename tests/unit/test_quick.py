@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import exceptions, hooks, http, options
 
-from oci_ns import quick
+from oci_ns.serving import quick
 
 NAMES = st.sampled_from([b"Host", b"host", b"HOST", b"Content-Length", b"x", b"\xff\xe4", "Ä".encode(), b""])
 FIELDS = st.lists(st.tuples(NAMES, st.sampled_from([b"", b"1", b"a, b", b"\xff", "ä".encode()])), max_size=6)

@@ -5,64 +5,63 @@ from __future__ import annotations
 import ast
 import itertools
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.unit.rooms import CORE, MODULES, PACKAGE, imports, reachable
+from oci_ns.cli.export import ENGINES
+from tests.unit.rooms import CORE, MODULES, PACKAGE, below, imports, reachable
 
-KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"} | {
+KNOW_MITMPROXY = {
     "accounting",
+    "addon",
     "commands",
     "completion",
     "connection_ends",
+    "demo",
+    "exchange_hook",
+    "exchanges",
     "flow_file",
     "flow_recording",
+    "flows",
+    "forwarding",
+    "hook_table",
     "http1_answers",
     "http_stream",
+    "legacy_events",
+    "network",
     "no_answer",
     "observed",
     "observer",
+    "options",
     "patience",
+    "second_tries",
+    "serving.draining",
+    "serving.gone_clients",
+    "serving.line_log",
+    "serving.quick",
+    "serving.runner",
+    "serving.unchecked",
+    "serving.worker",
     "under_way",
     "upstream_tls",
-    "views",
+    "views.adapters",
 }
 # The runner of `ns-inject serve`, which the addon knows nothing of.
-SERVING = {"cli_serve", "draining", "event_loop", "gathered_metrics", "gathered_pulls", "gone_clients", "line_log"} | {
-    "metrics_directory",
-    "outbox",
-    "quick",
-    "runner",
-    "serve_options",
-    "service_manager",
-    "supervisor",
-    "supervisor_accounts",
-    "unchecked",
-    "worker",
-    "worker_link",
-    "worker_process",
-}
-KNOW_MITMPROXY |= {"draining", "gone_clients", "hook_table", "legacy_events", "line_log", "quick", "runner"}
-KNOW_MITMPROXY |= {"second_tries", "unchecked", "worker"}
-KNOW_CLICK = {
-    "cli",
-    "cli_check",
-    "cli_client",
-    "cli_completion",
-    "cli_explain",
-    "cli_export",
-    "cli_pulls",
-    "cli_serve",
-    "cli_shared",
-} | {"completion"}
+SERVING = {"cli.serve", *below("serving")}
+KNOW_CLICK = {"completion", *below("cli")}
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
-ALSO_KNOW = {"toml_pieces": {"tomli"}, "client": {"h11"}, "network": {"certifi"}, "upstream_tls": {"OpenSSL"}} | {
+ALSO_KNOW = {
+    "client": {"h11"},
     "http1_answers": {"h11"},
     "metrics": {"prometheus_client"},
-    "gathered_metrics": {"prometheus_client"},
-    "metrics_directory": {"prometheus_client"},
-    "supervisor_accounts": {"prometheus_client"},
-    "event_loop": {"uvloop"},
+    "network": {"certifi"},
+    "serving.event_loop": {"uvloop"},
+    "serving.gathered_metrics": {"prometheus_client"},
+    "serving.metrics_directory": {"prometheus_client"},
+    "serving.supervisor_accounts": {"prometheus_client"},
+    "toml_pieces": {"tomli"},
+    "upstream_tls": {"OpenSSL"},
 }
 ORDER = ["reference", "distribution", "registries_conf", "routes", "addon"]
 
@@ -99,15 +98,21 @@ def test_the_core_is_without_mitmproxy_and_without_input_and_output() -> None:
 
 
 def test_what_a_client_needs_is_known_without_reading_or_sending_anything() -> None:
-    shell = {"client", "client_check", "client_files", "conf_files"} | KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH
-    assert not reachable("client_setup") & shell
+    shell = {"client", "clients.check", "clients.files", "conf_files"} | KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH
+    assert not reachable("clients.recipes") & shell
 
 
 def test_whoever_supervises_serves_nothing_itself() -> None:
     # The worker is a process that it starts.
-    assert not reachable("supervisor") & {"addon", "hook_table", "runner", "worker"}
+    assert not reachable("serving.supervisor") & {"addon", "hook_table", "serving.runner", "serving.worker"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_begins_by_saying_what_it_knows(module: str) -> None:
-    assert ast.get_docstring(ast.parse((PACKAGE / f"{module}.py").read_text()))
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_begins_by_saying_what_it_knows(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_knows_no_other_engine(engine: str) -> None:
+    known = set().union(*(reachable(module) for module in below(f"export.{engine}")))
+    assert not known & {module for other in ENGINES if other != engine for module in below(f"export.{other}")}

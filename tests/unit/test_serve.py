@@ -27,13 +27,13 @@ from mitmproxy.tools import cmdline
 from mitmproxy.tools.dump import DumpMaster
 
 from oci_ns.assembly import assemble
-from oci_ns.cli import main
-from oci_ns.event_loop import Ports, loop_factory
+from oci_ns.cli.main import main
 from oci_ns.hook_table import HookTable
-from oci_ns.runner import IDLE_UNLESS, Runner
-from oci_ns.serve_options import FLAGS, LEFT_OUT_FLAGS, LEFT_OUT_OPTIONS, CommandLine
-from oci_ns.supervisor import ended, pause_after
-from oci_ns.worker import check
+from oci_ns.serving.event_loop import Ports, loop_factory
+from oci_ns.serving.options import FLAGS, LEFT_OUT_FLAGS, LEFT_OUT_OPTIONS, CommandLine
+from oci_ns.serving.runner import IDLE_UNLESS, Runner
+from oci_ns.serving.supervisor import ended, pause_after
+from oci_ns.serving.worker import check
 
 ADDON = Path(__file__).parents[2] / "addon"
 
@@ -165,8 +165,8 @@ def test_a_worker_that_dies_at_once_is_started_again_later_each_time() -> None:
 def test_the_checks_are_those_that_python_leaves_out_with_an_option() -> None:
     # A process of its own: here mitmproxy's layers are there already.
     code = (
-        "from oci_ns.cli import main\n"
-        "from oci_ns.unchecked import uncheck\n"
+        "from oci_ns.cli.main import main\n"
+        "from oci_ns.serving.unchecked import uncheck\n"
         "assert uncheck()\n"
         "from mitmproxy import http\n"
         "from mitmproxy.proxy.layers.http import HttpStream\n"

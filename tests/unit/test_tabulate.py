@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from oci_ns.decision import Decision, Source
 from oci_ns.explain import address_of
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.tabulation import Kind, Tabulation
 from oci_ns.reference import DEFAULT_PORTS, registry_name
 from oci_ns.routes import RouteTable
-from oci_ns.tabulate import tabulate
-from oci_ns.tabulation import Kind, Tabulation
 from tests.unit import generated
 from tests.unit.generated import Case
 from tests.unit.plain_rules import Options

@@ -15,15 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from oci_ns.authfile import Authfile, read_auth_document
 from oci_ns.conf_files import parse_text
 from oci_ns.fetch import Answer, FetchError, Outgoing
 from oci_ns.index import RouteIndex
-from oci_ns.login import Login, Secret
-from oci_ns.pull_access import PullAccess, Site, access_of
-from oci_ns.reference import canonical_registry
-from oci_ns.routes import RouteTable
-from oci_ns.token_request import (
+from oci_ns.logins.authfile import Authfile, read_auth_document
+from oci_ns.logins.login import Login, Secret
+from oci_ns.logins.token_request import (
     AuthenticationError,
     TokenQuestion,
     get_request,
@@ -32,7 +29,10 @@ from oci_ns.token_request import (
     question_of,
     token_in,
 )
-from oci_ns.tokens import FAILED, LEARNED, Authenticator
+from oci_ns.logins.tokens import FAILED, LEARNED, Authenticator
+from oci_ns.pull_access import PullAccess, Site, access_of
+from oci_ns.reference import canonical_registry
+from oci_ns.routes import RouteTable
 from tests.unit.test_distribution import SHA
 
 PASSWORD = "pa55-w0rd"

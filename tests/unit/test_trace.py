@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from oci_ns.cli import main
+from oci_ns.cli.main import main
 from oci_ns.conf_files import parse_text
 from oci_ns.decision import Action, Source
 from oci_ns.explain import decide_url, image_object, trace_url

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oci_ns import tabulate as tabulation
-from oci_ns.tabulate import tabulate
-from oci_ns.twins import twins_of
+from oci_ns.export import tabulate as tabulation
+from oci_ns.export.tabulate import tabulate
+from oci_ns.export.twins import twins_of
 from tests.unit import generated
 from tests.unit.generated import Case
 from tests.unit.plain_rules import Options

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from oci_ns.manifests import DOCKER_LIST, DOCKER_MANIFEST, DOCKER_SCHEMA_1, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from oci_ns.media_names import short_name
-from oci_ns.view_envelope import DOCUMENT_MAX, Envelope
-from oci_ns.view_kinds import KINDS
-from oci_ns.view_text import human_size, raw_lines, table, utc
-from oci_ns.view_token import token_lines
+from oci_ns.views.envelope import DOCUMENT_MAX, Envelope
+from oci_ns.views.kinds import KINDS
+from oci_ns.views.text import human_size, raw_lines, table, utc
+from oci_ns.views.token import token_lines
 from tests.unit.view_documents import (
     BLOBS_AT,
     CONFIG,

@@ -9,9 +9,9 @@ import pytest
 from mitmproxy import contentviews, http
 from mitmproxy.test import taddons, tflow
 
-from oci_ns import views
 from oci_ns.manifests import OCI_INDEX, OCI_MANIFEST
-from oci_ns.view_kinds import KINDS
+from oci_ns.views import adapters
+from oci_ns.views.kinds import KINDS
 from tests.unit.view_documents import (
     BLOBS_AT,
     CONFIG,
@@ -40,9 +40,9 @@ def _registered() -> Iterator[None]:
     with taddons.context() as context:
         if "protobuf_definitions" not in context.options:
             context.options.add_option("protobuf_definitions", str | None, None, "")
-        views.register()
+        adapters.register()
         yield
-        views.unregister()
+        adapters.unregister()
 
 
 def names() -> list[str]:
@@ -143,14 +143,14 @@ def test_a_view_is_chosen_by_its_name() -> None:
 
 def test_to_register_again_adds_nothing() -> None:
     before = names()
-    views.register()
+    adapters.register()
     assert sorted(names()) == sorted(before)
     assert {kind.name.lower() for kind in KINDS} <= set(before)
 
 
 def test_to_unregister_leaves_mitmproxy_as_it_was() -> None:
-    views.unregister()
-    views.unregister()
+    adapters.unregister()
+    adapters.unregister()
     assert not {kind.name.lower() for kind in KINDS} & set(names())
     flow = exchanged(MANIFEST, MANIFESTS_AT, OCI_MANIFEST)
     assert seen(flow, flow.response)[0] == "JSON"

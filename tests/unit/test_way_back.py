@@ -13,10 +13,10 @@ from oci_ns.conf_files import parse_text
 from oci_ns.decision import Action, Decision, Source
 from oci_ns.distribution import Moved, Operation
 from oci_ns.index import RouteIndex
+from oci_ns.logins.token_scope import with_scopes_moved
 from oci_ns.mount import with_mount_renamed
 from oci_ns.registries_conf import Endpoint
 from oci_ns.routes import RouteTable
-from oci_ns.token_scope import with_scopes_moved
 from oci_ns.way_back import WayBack
 
 TEAM = Moved("docker.io", "team")

@@ -17,7 +17,7 @@ from .process import Daemon, clean_env, listens, require, run
 ENGINES = ("nginx", "haproxy", "envoy")
 MAIN = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "envoy": "envoy.yaml"}
 """The file that each engine is started with."""
-NS_INJECT = (sys.executable, "-c", "from oci_ns.cli import main; main(prog_name='ns-inject')")
+NS_INJECT = (sys.executable, "-c", "from oci_ns.cli.main import main; main(prog_name='ns-inject')")
 
 
 def _nginx(directory: Path, main: Path) -> list[str]:

@@ -11,7 +11,7 @@ from subprocess import CompletedProcess
 
 from click.testing import CliRunner, Result
 
-from oci_ns.cli import main
+from oci_ns.cli.main import main
 
 from .clients import PODMAN_SETTINGS
 from .network import enter_private_network

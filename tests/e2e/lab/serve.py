@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from .mitmdump import ADDON, Mitmdump
 
-PROGRAM = [sys.executable, "-c", "from oci_ns.cli import main; main()", "serve"]
+PROGRAM = [sys.executable, "-c", "from oci_ns.cli.main import main; main()", "serve"]
 ENV = {"PYTHONPATH": str(ADDON.parent)}
 """So that it is the checkout that runs, whatever is installed."""
 

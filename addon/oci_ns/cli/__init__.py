@@ -1,0 +1,1 @@
+"""The command line, `ns-inject`: a file for each command."""

@@ -1,0 +1,1 @@
+"""What has to be written so that a client uses ns-inject, and whether it does."""

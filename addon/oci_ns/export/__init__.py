@@ -1,0 +1,1 @@
+"""A table of decisions, and the configurations of nginx, HAProxy and Envoy that do the same without Python."""

@@ -1,0 +1,1 @@
+"""The table as HAProxy's configuration."""

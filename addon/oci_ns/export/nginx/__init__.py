@@ -1,0 +1,1 @@
+"""The table as nginx's configuration."""

@@ -1,0 +1,1 @@
+"""Who may pull: challenges, logins and tokens."""
