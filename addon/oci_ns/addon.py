@@ -19,7 +19,6 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http_stream, options
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
-from oci_ns.client import HttpClient
 from oci_ns.conf_files import find_sources
 from oci_ns.decision import Decision, Policy
 from oci_ns.endpoints import Carrier
@@ -27,6 +26,7 @@ from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
 from oci_ns.heap import HeapTrimming, trimmer
 from oci_ns.hook_table import HookTable
+from oci_ns.http1_client import HttpClient
 from oci_ns.index import RouteIndex
 from oci_ns.legacy_events import spare_legacy_events
 from oci_ns.logins.auth_files import find_auth_files, load_logins

@@ -1,6 +1,6 @@
 """One HTTP exchange that the addon makes itself: what is asked, what is answered, and how it can fail.
 
-Only the shapes; who carries them over a network is in `client`.
+Only the shapes; who carries them over a network is in `http1_client`.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from mitmproxy.optmanager import OptManager
 from mitmproxy.proxy.mode_specs import ProxyMode, UpstreamMode
 
 from oci_ns.certs_d import CertificatesError, Version, certificates_of, certs_d_directories, version_of
-from oci_ns.client import Network, Via
 from oci_ns.fetch import Outgoing, UnreachableError
+from oci_ns.http1_client import Network, Via
 from oci_ns.index import RouteIndex
 from oci_ns.trust import Authorities, Protocol, TlsSettings, tls_context
 

@@ -52,7 +52,7 @@ SERVING = {"cli.serve", *below("serving")}
 KNOW_CLICK = {"completion", *below("cli")}
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {
-    "client": {"h11"},
+    "http1_client": {"h11"},
     "http1_answers": {"h11"},
     "metrics": {"prometheus_client"},
     "network": {"certifi"},
@@ -98,7 +98,7 @@ def test_the_core_is_without_mitmproxy_and_without_input_and_output() -> None:
 
 
 def test_what_a_client_needs_is_known_without_reading_or_sending_anything() -> None:
-    shell = {"client", "clients.check", "clients.files", "conf_files"} | KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH
+    shell = {"http1_client", "clients.check", "clients.files", "conf_files"} | KNOW_MITMPROXY | KNOW_CLICK | KNOW_RICH
     assert not reachable("clients.recipes") & shell
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 
-from oci_ns.client import HttpClient, Network
 from oci_ns.clients.ca import trusting_anyone, trusting_only
 from oci_ns.clients.probe import Probe, unreachable, wrong_ping, wrong_presence
 from oci_ns.fetch import Answer, FetchError, NotTrustedError, Outgoing
+from oci_ns.http1_client import HttpClient, Network
 
 _CONNECT_TIMEOUT = 5.0
 _RESPONSE_TIMEOUT = 35.0

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from oci_ns import presence
-from oci_ns.client import Via
 from oci_ns.clients.address import ProxyAddress
 from oci_ns.clients.recipes import CONTAINERD, DNS, HTTPS_PROXY, LISTENER, Setup
 from oci_ns.clients.registries import api_host
 from oci_ns.distribution import escape_namespace
 from oci_ns.fetch import Answer, FetchError, NoTlsError, NotTrustedError, Outgoing, UnreachableError
+from oci_ns.http1_client import Via
 from oci_ns.reference import DOCKER_HUB, split_host
 from oci_ns.registries_conf import ANY_PREFIX
 from oci_ns.spec_error import first_error

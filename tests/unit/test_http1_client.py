@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 import trustme
 
-from oci_ns.client import BODY_MAX, HttpClient, Network, Via
 from oci_ns.fetch import Answer, FetchError, NoTlsError, Outgoing, UnreachableError
+from oci_ns.http1_client import BODY_MAX, HttpClient, Network, Via
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Case: Kept\r\n\r\nhi"
 
