@@ -22,17 +22,16 @@ _ROOT = Path(__file__).parents[1]
 _MUTMUT = [sys.executable, "-m", "mutmut"]
 _TESTS = [
     "check",
-    "index",
     "cli",
     "decided",
+    "discreet",
     "distribution",
     "explain",
     "findings",
     "garbage",
+    "index",
     "index_tables",
     "plain_tables",
-]
-_TESTS += [
     "pulls",
     "reference",
     "registries_conf",
@@ -58,12 +57,17 @@ _CONFTEST = """\
 import functools
 import gc
 
+remembering = []
 
-def pytest_sessionstart():
-    # A mutant's process is a copy of one in which the tests have run: what was remembered hides what has changed.
-    for each in gc.get_objects():
-        if isinstance(each, functools._lru_cache_wrapper):
-            each.cache_clear()
+
+def pytest_collection_finish():
+    remembering.extend(each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper))
+
+
+def pytest_runtest_setup():
+    # What an earlier test has had remembered hides what has changed, and which tests need a function.
+    for each in remembering:
+        each.cache_clear()
 """
 
 

@@ -72,6 +72,13 @@ def lies_under(name: str, beginning: str) -> bool:
     return not beginning or name == beginning or (name.startswith(beginning) and name[len(beginning)] in "/:@")
 
 
+def asked_under(repository: str, reference: str, beginning: str) -> bool:
+    """The same for a request: a colon within what stands for the repository is a part of a component."""
+    name = repository + reference
+    ends = "/:@" if len(beginning) >= len(repository) else "/"
+    return not beginning or name == beginning or (name.startswith(beginning) and name[len(beginning)] in ends)
+
+
 # -- the configuration -----------------------------------------------------------------------------------------------
 
 
@@ -279,11 +286,6 @@ class Asked:
         return registry_called(self.host, self.port, [{"http": 80, "https": 443}.get(self.scheme, -1)])
 
     @property
-    def name(self) -> str:
-        """The repository with its reference, as behind the host of an image's name."""
-        return self.repository + self.reference
-
-    @property
     def has_repository(self) -> bool:
         return self.operation not in ("ping", "catalog")
 
@@ -338,7 +340,7 @@ def used_for_requests(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if last[entry.registry, entry.under] is entry]
 
 
-def matches(entry: Entry, registry: str, name: str) -> bool:
+def matches(entry: Entry, registry: str, repository: str = "", reference: str = "") -> bool:
     """Whether the prefix is one of the image's. Another port is another host, for wildcards, too."""
     if entry.prefix == "*":
         return False
@@ -346,7 +348,7 @@ def matches(entry: Entry, registry: str, name: str) -> bool:
         suffix = entry.registry[1:]
         is_one = re.fullmatch(HOST, registry) and ":" not in registry
         return bool(is_one) and registry.endswith(suffix) and registry.count(suffix) == 1
-    return entry.registry == registry and lies_under(name, entry.under)
+    return entry.registry == registry and asked_under(repository, reference, entry.under)
 
 
 def length(entry: Entry) -> int:
@@ -354,9 +356,9 @@ def length(entry: Entry) -> int:
     return len(entry.registry) + (len(entry.under) + 1 if entry.under else 0)
 
 
-def rule_3_entry(entries: Sequence[Entry], registry: str, name: str) -> Entry | None:
+def rule_3_entry(entries: Sequence[Entry], registry: str, repository: str = "", reference: str = "") -> Entry | None:
     """The longest matching prefix, the first on a tie; else `*`, which never catches a host that is an endpoint."""
-    found = [entry for entry in used_for_requests(entries) if matches(entry, registry, name)]
+    found = [entry for entry in used_for_requests(entries) if matches(entry, registry, repository, reference)]
     if found:
         return max(found, key=length)
     for entry in entries:
@@ -365,9 +367,9 @@ def rule_3_entry(entries: Sequence[Entry], registry: str, name: str) -> Entry | 
     return None
 
 
-def claimed(entries: Sequence[Entry], registry: str, name: str) -> Entry | None:
+def claimed(entries: Sequence[Entry], registry: str, repository: str, reference: str) -> Entry | None:
     """The same, unless the entry says nothing."""
-    entry = rule_3_entry(entries, registry, name)
+    entry = rule_3_entry(entries, registry, repository, reference)
     return None if entry is None or entry.says_nothing else entry
 
 
@@ -376,7 +378,7 @@ def around(entries: Sequence[Entry], asked: Asked) -> list[list[tuple[Entry, Pla
     found: dict[str, list[tuple[Entry, Place]]] = {}
     for entry in entries:
         for place in entry.proxies:
-            if place.registry == asked.addressed and lies_under(asked.name, place.under):
+            if place.registry == asked.addressed and asked_under(asked.repository, asked.reference, place.under):
                 found.setdefault(place.under, []).append((entry, place))
     return [found[under] for under in sorted(found, key=len, reverse=True)]
 
@@ -408,7 +410,7 @@ def rule_2_1_query(entries: Sequence[Entry], options: Options, asked: Asked) -> 
     served = served_here(entries, asked, source)
     if served is not None and served[1].path:
         return stays_under(entries, asked, "query", *served, source)
-    entry = claimed(entries, source, asked.name)
+    entry = claimed(entries, source, asked.repository, asked.reference)
     if entry is not None and asked.addressed == source:
         if asked.is_pull:
             return rule_3_pull(asked, "query", entry, source)
@@ -443,12 +445,12 @@ def stands_for(entries: Sequence[Entry], wildcard: Entry, source: str) -> bool:
     """Whether a wildcard stands for the registry: `*` for every host that is no endpoint."""
     if wildcard.prefix == "*":
         return bool(re.fullmatch(HOST, source)) and not is_endpoint(entries, source)
-    return matches(wildcard, source, "")
+    return matches(wildcard, source)
 
 
 def rule_2_2_host(entries: Sequence[Entry], options: Options, asked: Asked) -> Outcome | None:
     """The addressed host is a configured source registry."""
-    entry = claimed(entries, asked.addressed, asked.name)
+    entry = claimed(entries, asked.addressed, asked.repository, asked.reference)
     if entry is None:
         return None
     if asked.is_pull:
@@ -480,7 +482,7 @@ def rule_2_3_path(entries: Sequence[Entry], options: Options, asked: Asked) -> O
     if not rest or not (first == "localhost" or "." in first or ":" in first):
         return None
     source = registry_written(first)
-    entry = claimed(entries, source, rest + asked.reference)
+    entry = claimed(entries, source, rest, asked.reference)
     return None if entry is None else at_endpoint(asked, options, "path", entry, source, len(first) + 1)
 
 
@@ -492,7 +494,7 @@ def rule_2_4_default(entries: Sequence[Entry], options: Options, asked: Asked) -
     served = served_here(entries, asked, source)
     if served is not None and served[1].path:
         return stays_under(entries, asked, "default", *served, source)
-    entry = claimed(entries, source, asked.name)
+    entry = claimed(entries, source, asked.repository, asked.reference)
     if entry is not None and any(place.registry == asked.addressed for place in entry.proxies):
         return at_endpoint(asked, options, "default", entry, source)
     return kept(asked, "default", options.default, with_namespace(asked.query, options.default))
@@ -501,7 +503,7 @@ def rule_2_4_default(entries: Sequence[Entry], options: Options, asked: Asked) -
 def rule_2_unresolved(entries: Sequence[Entry], options: Options, asked: Asked) -> Outcome:
     if options.unresolved == "reject":
         return Outcome("block", 404, None, None, None)
-    if rule_3_entry(entries, asked.addressed, "") is None and not is_known(entries, asked.addressed):
+    if rule_3_entry(entries, asked.addressed) is None and not is_known(entries, asked.addressed):
         return kept(asked, None, None, asked.query)
     return kept(asked, None, None, own_query(options, asked))
 
@@ -511,7 +513,7 @@ def is_known(entries: Sequence[Entry], registry: str) -> bool:
     if any(entry.prefix == "*" or entry.registry == registry for entry in entries) or is_endpoint(entries, registry):
         return True
     bare = registry.partition(":")[0]
-    return any(entry.any_host and matches(entry, bare, "") for entry in entries)
+    return any(entry.any_host and matches(entry, bare) for entry in entries)
 
 
 # -- rule 3: which endpoint? -----------------------------------------------------------------------------------------

@@ -214,7 +214,7 @@ def test_what_was_sent_below_a_location_that_stands_for_one_namespace_is_sent_un
             if overridden or not locations or not stands_for(entries, locations[0], each.namespace):
                 continue
             source = plain_rules.registry_written(each.namespace)
-            if not locations[0][0][1].path and plain_rules.claimed(entries, source, sent.name) is not None:
+            if not locations[0][0][1].path and plain_rules.claimed(entries, source, sent.repository, sent.reference):
                 continue
             again = table.decide(asking.method, each.scheme, each.host, each.port, each.target)
             assert (again.action, again.upstream, again.namespace) == (Action.PASS, each.upstream, each.namespace)

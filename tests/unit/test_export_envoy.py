@@ -201,4 +201,4 @@ def test_what_is_left_out_is_told_where_that_is_allowed() -> None:
 
 
 def test_nothing_is_read_or_sent() -> None:
-    assert not reachable("export_envoy") & KNOW_MITMPROXY
+    assert not reachable("export.envoy.config") & KNOW_MITMPROXY
