@@ -207,6 +207,7 @@ function envoy_on_request(handle)
   local method, text, named = headers:get(":method"), headers:get(":path"), headers:get(":authority")
   if not text or text:sub(1, 1) ~= "/" then return cannot(handle, "its target is no path") end
   if text:find("[%z\1-\32\127]") then return cannot(handle, "there is a control character in its target") end
+  if named and named:find(",", 1, true) then return cannot(handle, "it has more than one Host") end
   if is_misleading(text:match("^[^?]*")) then
     return refuse(handle, 404, "NAME_INVALID", "the request is not sent on: its path is another than it seems to be")
   end

@@ -10,6 +10,7 @@ import http.client
 import importlib.util
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,18 @@ from types import SimpleNamespace
 import pytest
 
 import exchanges
-from equivalence import OK, Case, Refusals, compared, engine_for, generated_cases, ordinary_cases, outcome, rows
+from equivalence import (
+    DESTINATION,
+    OK,
+    Case,
+    Refusals,
+    compared,
+    engine_for,
+    generated_cases,
+    ordinary_cases,
+    outcome,
+    rows,
+)
 from exchanges import EXCHANGES, Exchange, Result, carried_out, is_as_it_says
 from lab.conversation import Conversation
 from lab.engines import ENGINES
@@ -252,6 +264,8 @@ def test_an_exchange_comes_out_as_by_the_addon(
 # -- streaming ---------------------------------------------------------------------------------------------------------
 
 HALF = b"x" * 100_000
+LONG = 2
+"""In seconds: longer than a pull is waited for."""
 
 
 def test_the_first_byte_of_an_upload_leaves_before_the_client_has_sent_the_last(
@@ -301,6 +315,55 @@ def test_the_first_byte_of_a_blob_arrives_before_the_endpoint_has_sent_the_last(
             more.set()
             assert response.read() == HALF
     assert (servers.arrivals[-1].host, servers.arrivals[-1].target) == ("first.test", f"{asked.target}?ns=stream.test")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "DELETE"])
+def test_what_is_no_pull_may_take_longer_than_an_answer_to_one(
+    engine: str, method: str, servers: Everywhere, tmp_path: Path
+) -> None:
+    def play(arrival: Arrival, talk: Talk) -> None:
+        read_body(arrival, talk)
+        time.sleep(LONG)
+        OK(arrival, talk)
+
+    asked = Asked(method, "http", "stream.test", "/v2/a/blobs/uploads/1")
+    servers.play = play
+    case = Case(PLAIN, Options(), "http", (asked,))
+    with (
+        engine_for(engine, case, tmp_path, servers, response_seconds=1) as (client, _),
+        client.connect() as connection,
+    ):
+        body = b"" if method == "DELETE" else b"in two parts"
+        head = f"{method} {asked.target} HTTP/1.1\r\nHost: {asked.named}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body[:6])
+        time.sleep(LONG if body else 0)
+        connection.sendall(body[6:])
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    assert servers.arrivals[-1].body == body
+
+
+# -- what is never sent on ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("destination", ["", DESTINATION])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "CONNECT stream.test:80 HTTP/1.1\r\nHost: stream.test:80",
+        "CONNECT other.test:80 HTTP/1.1\r\nHost: other.test:80",
+        "GET /v2/a/manifests/1 HTTP/1.1\r\nHost: stream.test\r\nHost: first.test",
+        "GET /v2/a/manifests/1 HTTP/1.1\r\nHost: stream.test, first.test",
+    ],
+)
+def test_what_two_servers_could_read_differently_is_refused(
+    engine: str, head: str, destination: str, servers: Everywhere, tmp_path: Path
+) -> None:
+    case = Case(PLAIN, Options(), "http", (Asked("GET", "http", "stream.test", "/", destination),))
+    servers.clear()
+    servers.play = OK
+    with engine_for(engine, case, tmp_path, servers) as (client, _):
+        answer = client.ask(f"{head}\r\n\r\n".encode())
+    assert (answer.status, servers.arrivals) == (400, [])
 
 
 PLAIN = """
