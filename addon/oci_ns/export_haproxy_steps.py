@@ -66,10 +66,12 @@ def _path(maps: Maps) -> Iterator[str]:
     yield "http-request set-var(txn.begins) str() if moved"
     for strip in sorted(maps.strips):
         is_it = f"moved {{ var(txn.strip) -m str {strip} }}"
-        first = f"(?:[^/]*/){{{strip}}}"
+        first = f"(?:[^/]*(?:/|$)){{{strip}}}"
         yield f'http-request set-var(txn.begins) \'var(txn.path),regsub("^({first}).*$","\\1")\' if {is_it}'
         yield f'http-request set-var(txn.path) \'var(txn.path),regsub("^{first}","")\' if {is_it}'
-    yield "http-request set-var-fmt(txn.path) %[var(txn.put)]/%[var(txn.path)] if moved !{ var(txn.put) -m str -- - }"
+    put = "moved !{ var(txn.put) -m str -- - }"
+    yield f"http-request set-var-fmt(txn.path) /%[var(txn.path)] if {put} {{ var(txn.path),length gt 0 }}"
+    yield f"http-request set-var-fmt(txn.path) %[var(txn.put)]%[var(txn.path)] if {put}"
     referred = "moved !{ var(txn.reference_put) -m str -- - }"
     yield f'http-request set-var(txn.path) \'var(txn.path),regsub("[^/]*$","")\' if {referred}'
     yield f"http-request set-var-fmt(txn.path) %[var(txn.path)]%[var(txn.reference_put)] if {referred}"
