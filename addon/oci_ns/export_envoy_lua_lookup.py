@@ -179,6 +179,17 @@ local function addressed(named)
           authority = authority_of(scheme, own, own_port)}
 end
 
+-- What the addressed host calls a repository of the client's, where it keeps its requests.
+local function moved_repository(asked, repository)
+  local target = parse("/v2/" .. repository .. "/manifests/latest")
+  if not target or target.operation ~= "manifest" then return repository end
+  local all = plain(asked.of, asked.name, target)
+  local each = all and step[(way[ways[all].rest] or {})[1]]
+  if not each or (each[STRIP] == 0 and each[PUT] == "") then return repository end
+  local there = moved(target, length_of(target.scope, each[STRIP]), each[PUT], "")
+  return there and parse(there).scope or repository
+end
+
 local UNKNOWN = {manifest = "MANIFEST_UNKNOWN", blob = "BLOB_UNKNOWN"}
 local number = 0
 
@@ -231,6 +242,10 @@ function envoy_on_request(handle)
     port = string.format("%d", asked.port), target = text,
   }
   unchanged.keeps = "true"
+  if LISTENING and not target and asked.of then
+    -- A token service at the endpoint's own name is asked through the listener, too.
+    unchanged.target = with_scopes_renamed(text, function(each) return moved_repository(asked, each) end)
+  end
   if not target or not asked.of then return carry_out(handle, unchanged, "other") end
   local spoken = ""
   if READS_NAMESPACES then

@@ -197,10 +197,14 @@ def assert_is_told(table: RouteTable, asked: Asked, servers: Everywhere, port: i
 
 # -- whole exchanges ---------------------------------------------------------------------------------------------------
 
+_SEVERAL = {"a page and the one before", "two challenges"}
+_NOBODY = {"nobody serves it", "nobody serves the blob"}
+_TOKENS = {"a token for a repository that has another path there", "a token for several"}
+_ELSEWHERE = {"an upload to another registry than the destination"}
 OTHERWISE: dict[str, frozenset[str]] = {
-    "nginx": frozenset({"nobody serves it", "nobody serves the blob"}),
-    "haproxy": frozenset({"nobody serves it", "nobody serves the blob"}),
-    "envoy": frozenset(),
+    "nginx": frozenset({*_NOBODY, *_SEVERAL, *_TOKENS, *_ELSEWHERE}),
+    "haproxy": frozenset({*_NOBODY, *_SEVERAL, *_TOKENS, *_ELSEWHERE}),
+    "envoy": frozenset(_ELSEWHERE),
 }
 """The exchanges that come out in another way."""
 PATIENCE = {"ns_connect_timeout": "1", "ns_response_timeout": "1", "ns_remember": "0"}
