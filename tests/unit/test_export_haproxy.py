@@ -171,6 +171,12 @@ def test_an_address_whose_certificate_is_not_verified_is_carried(flag: str, sche
     assert export(table, replace(SETTINGS, allow_partial=False)).left_out == ()
 
 
+def test_a_location_that_is_spelt_as_nothing_is_not_carried() -> None:
+    text = '[[registry]]\nprefix = "quay.io"\nlocation = "proxy.example.com/-"\n'
+    with pytest.raises(NotCarriedError, match=r"r\.conf:1: an unusual location: - stands for nothing"):
+        export(tabulated(text), replace(SETTINGS, allow_partial=False))
+
+
 def test_a_key_has_to_stand_beside_its_certificate() -> None:
     beside = replace(SETTINGS, certificate="/c.pem", key="/c.pem.key")
     assert "ssl crt /c.pem " in exported(TWO, beside).files[MAIN]
