@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from urllib.parse import quote_plus
 
 from lab.conversation import Conversation
 from lab.everywhere import Arrival, Everywhere, Play, answering
@@ -82,6 +83,11 @@ def _upload(what: str, target: str, location: str) -> Exchange:
     return Exchange(f"an upload {what}", target, "", 202, "POST", PROXY, 202, (f"Location: {location}",))
 
 
+def _token(what: str, *scopes: str) -> Exchange:
+    query = "&".join(f"scope={quote_plus(scope)}" for scope in scopes)
+    return Exchange(f"a token for {what}", f"/token?service=x&{query}", "", PROXY, named="nobody.test", listening=True)
+
+
 def _login(what: str, named: str, realm: str) -> Exchange:
     field = f'WWW-Authenticate: Bearer realm="{realm}",service="x"'
     return Exchange(f"a login {what}", TAG, "", 401, "GET", named, 401, (field,))
@@ -149,10 +155,29 @@ _NAMED = [
     ),
     Exchange("other fields", TAG, fields=("X-Own: a, b", f"Docker-Content-Digest: {DIGEST}")),
 ]
+_PAGES = (f"</v2/a/tags/list?n={number}&ns={SOURCE}>; rel={rel}" for number, rel in ((2, "next"), (1, "prev")))
+_NAMED.append(Exchange("a page and the one before", TAGS, fields=(f"Link: {', '.join(_PAGES)}",)))
 _LISTENING = [
     Exchange("whether ns-inject is at the destination", "/.well-known/ns-inject", "", 200, named="nobody.test"),
     replace(_login("at the destination", "nobody.test", f"https://{PROXY}/token"), listening=True),
     replace(_login("somewhere else", "nobody.test", "https://auth.test/token"), listening=True),
+    replace(_login("at the destination by its name", PROXY, f"https://{PROXY}/token"), listening=True),
+    replace(_login("outside /v2", "nobody.test", f"https://{PROXY}/token"), target="/login", listening=True),
+    Exchange(
+        "two challenges",
+        TAG,
+        "",
+        401,
+        "GET",
+        "nobody.test",
+        401,
+        ('WWW-Authenticate: Basic realm="x"', f'WWW-Authenticate: Bearer realm="https://{PROXY}/token"'),
+    ),
+    Exchange("a redirect outside /v2", "/login", "", 302, "GET", PROXY, 302, (f"Location: https://{PROXY}/x",)),
+    _token("a repository", "repository:a/b:pull,push"),
+    _token("a repository that has another path there", "repository:hub.test/a:pull"),
+    _token("several", "repository:hub.test/a:pull,push registry:catalog:*", "repository:hub.test/a.b/c:pull"),
+    Exchange("an upload to another registry than the destination", UPLOADS, "", PROXY, "POST", SOURCE),
     replace(_page("of the destination", f"https://{PROXY}/v2/x/tags/list?n=2"), served_by=PROXY, named="nobody.test"),
     replace(_redirect("of the destination", f"https://{PROXY}/v2/b/blobs/x"), named="nobody.test"),
     replace(_redirect("of the destination to a CDN", "https://cdn.test/x"), named="nobody.test"),

@@ -10,6 +10,7 @@ import http.client
 import importlib.util
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,18 @@ from types import SimpleNamespace
 import pytest
 
 import exchanges
-from equivalence import OK, Case, Refusals, compared, engine_for, generated_cases, ordinary_cases, outcome, rows
+from equivalence import (
+    DESTINATION,
+    OK,
+    Case,
+    Refusals,
+    compared,
+    engine_for,
+    generated_cases,
+    ordinary_cases,
+    outcome,
+    rows,
+)
 from exchanges import EXCHANGES, Exchange, Result, carried_out, is_as_it_says
 from lab.conversation import Conversation
 from lab.engines import ENGINES
@@ -185,10 +197,14 @@ def assert_is_told(table: RouteTable, asked: Asked, servers: Everywhere, port: i
 
 # -- whole exchanges ---------------------------------------------------------------------------------------------------
 
+_SEVERAL = {"a page and the one before", "two challenges"}
+_NOBODY = {"nobody serves it", "nobody serves the blob"}
+_TOKENS = {"a token for a repository that has another path there", "a token for several"}
+_ELSEWHERE = {"an upload to another registry than the destination"}
 OTHERWISE: dict[str, frozenset[str]] = {
-    "nginx": frozenset({"nobody serves it", "nobody serves the blob"}),
-    "haproxy": frozenset({"nobody serves it", "nobody serves the blob"}),
-    "envoy": frozenset(),
+    "nginx": frozenset({*_NOBODY, *_SEVERAL, *_TOKENS, *_ELSEWHERE}),
+    "haproxy": frozenset({*_NOBODY, *_SEVERAL, *_TOKENS, *_ELSEWHERE}),
+    "envoy": frozenset(_ELSEWHERE),
 }
 """The exchanges that come out in another way."""
 PATIENCE = {"ns_connect_timeout": "1", "ns_response_timeout": "1", "ns_remember": "0"}
@@ -252,6 +268,8 @@ def test_an_exchange_comes_out_as_by_the_addon(
 # -- streaming ---------------------------------------------------------------------------------------------------------
 
 HALF = b"x" * 100_000
+LONG = 2
+"""In seconds: longer than a pull is waited for."""
 
 
 def test_the_first_byte_of_an_upload_leaves_before_the_client_has_sent_the_last(
@@ -301,6 +319,57 @@ def test_the_first_byte_of_a_blob_arrives_before_the_endpoint_has_sent_the_last(
             more.set()
             assert response.read() == HALF
     assert (servers.arrivals[-1].host, servers.arrivals[-1].target) == ("first.test", f"{asked.target}?ns=stream.test")
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "DELETE"])
+def test_what_is_no_pull_may_take_longer_than_an_answer_to_one(
+    engine: str, method: str, servers: Everywhere, tmp_path: Path
+) -> None:
+    def play(arrival: Arrival, talk: Talk) -> None:
+        time.sleep(2 * LONG)
+        read_body(arrival, talk)
+        time.sleep(LONG)
+        OK(arrival, talk)
+
+    asked = Asked(method, "http", "stream.test", "/v2/a/blobs/uploads/1")
+    servers.play = play
+    case = Case(PLAIN, Options(), "http", (asked,))
+    with (
+        engine_for(engine, case, tmp_path, servers, response_seconds=1) as (client, _),
+        client.connect() as connection,
+    ):
+        # More than there is room for on the way.
+        body = b"" if method == "DELETE" else HALF * 160
+        head = f"{method} {asked.target} HTTP/1.1\r\nHost: {asked.named}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body[: len(HALF)])
+        time.sleep(LONG if body else 0)
+        connection.sendall(body[len(HALF) :])
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    assert servers.arrivals[-1].body == body
+
+
+# -- what is never sent on ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("destination", ["", DESTINATION])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "CONNECT stream.test:80 HTTP/1.1\r\nHost: stream.test:80",
+        "CONNECT other.test:80 HTTP/1.1\r\nHost: other.test:80",
+        "GET /v2/a/manifests/1 HTTP/1.1\r\nHost: stream.test\r\nHost: first.test",
+        "GET /v2/a/manifests/1 HTTP/1.1\r\nHost: stream.test, first.test",
+    ],
+)
+def test_what_two_servers_could_read_differently_is_refused(
+    engine: str, head: str, destination: str, servers: Everywhere, tmp_path: Path
+) -> None:
+    case = Case(PLAIN, Options(), "http", (Asked("GET", "http", "stream.test", "/", destination),))
+    servers.clear()
+    servers.play = OK
+    with engine_for(engine, case, tmp_path, servers) as (client, _):
+        answer = client.ask(f"{head}\r\n\r\n".encode())
+    assert (answer.status, servers.arrivals) == (400, [])
 
 
 PLAIN = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +170,21 @@ def test_a_certificate_for_an_address_is_not_carried() -> None:
 def test_an_address_whose_certificate_is_not_verified_is_carried(flag: str, scheme: str) -> None:
     table = tabulated(f"{ADDRESS}{flag} = true\n", scheme)
     assert export(table, replace(SETTINGS, allow_partial=False)).left_out == ()
+
+
+def test_its_own_sockets_are_not_those_of_another_process() -> None:
+    found = [
+        set(re.findall(r"abns@(\S+)", exported(TWO, replace(SETTINGS, listen=(Listen(*each),))).files[MAIN]))
+        for each in (("", 80), ("", 81), ("127.0.0.1", 80), ("127.0.0.2", 80), ("::1", 80), ("::1:1", 80))
+    ]
+    assert all(found)
+    assert len(set().union(*found)) == sum(map(len, found))
+
+
+def test_a_location_that_is_spelt_as_nothing_is_not_carried() -> None:
+    text = '[[registry]]\nprefix = "quay.io"\nlocation = "proxy.example.com/-"\n'
+    with pytest.raises(NotCarriedError, match=r"r\.conf:1: an unusual location: - stands for nothing"):
+        export(tabulated(text), replace(SETTINGS, allow_partial=False))
 
 
 def test_a_key_has_to_stand_beside_its_certificate() -> None:

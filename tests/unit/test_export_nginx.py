@@ -170,6 +170,7 @@ NOT_CARRIED = [
     (PATTERN, {"resolvers": ()}, "what is not below /v2 at a host of a pattern"),
     (AT_ADDRESS, {}, "https at an IP address"),
     (CAPITALS, {}, "an unusual location or prefix"),
+    (MIRROR.replace("/quay", "/-"), {}, "an unusual location or prefix"),
     (SEVERAL, {}, "more than 8 endpoints"),
     (MIRROR, {"destination": Address("http", "proxy.example.com", 80)}, "the destination"),
     (MIRROR.replace('namespace-proxy = "quay.io"', f'namespace-proxy = "{"a" * 3000}"'), {}, "names that long"),

@@ -209,6 +209,8 @@ ROWS = [
     ("tagged", {"ns_default": "quay.io"}, "GET", "https://pinned.example.com/v2/coreos/etcd/manifests/v1", "rewrite", None, "default", "https://pinned.example.com/v2/etcd/manifests/v2"),
     ("coreos", {}, "GET", f"{P}/v2/quay.io/coreos/etcd/manifests/1", "rewrite", "quay.io", "path", f"{P}/v2/c/etcd/manifests/1?ns=quay.io"),
     ("coreos", {"ns_default": "quay.io"}, "GET", f"{P}/v2/coreos/x/manifests/1", "rewrite", "quay.io", "default", f"{P}/v2/c/x/manifests/1?ns=quay.io"),
+    ("whole repository", {}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd", "rewrite", "quay.io", "path", "https://etcd.example.com/v2/e?ns=quay.io"),
+    ("whole repository", {}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/", "rewrite", "quay.io", "path", "https://etcd.example.com/v2/e?ns=quay.io"),
     ("no repository", {}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "pass", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
     ("no repository", {"ns_client_namespace": "override"}, "PUT", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1?ns=x", "rewrite", None, "path", "https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1"),
     ("default", {"ns_default": "other.example.com"}, "GET", f"{P}/v2/_catalog?n=5", "rewrite", "other.example.com", "default", f"{P}/v2/_catalog?n=5&ns=other.example.com"),

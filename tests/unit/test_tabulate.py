@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote_plus, unquote
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -103,6 +103,26 @@ def test_a_namespace_that_is_no_host_is_told_by_itself(namespace: str) -> None:
     table = table_of(OTHER_NAMES, Options(client_namespace="reject"))
     asking = generated.Asking("GET", "https", "q.io", 443, f"/v2/a/manifests/1?ns={namespace}")
     assert_is_told(tabulate(table, "https"), asking, table.decide(*asking))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["p_test", "p.test:99999", "a..b", "[::1", "a b", "*.p_test", "*.a b", f"q.io@sha256:{'9f' * 32}"]
+)
+@pytest.mark.parametrize("more", ["", '[[registry]]\nprefix = "*"\n[[registry.mirror]]\nlocation = "g.q.io"\n'])
+def test_a_prefix_that_is_no_host_is_told_to_who_names_it(prefix: str, more: str) -> None:
+    text = f'[[registry]]\nprefix = "{prefix}"\nlocation = "g.q.io/a"\nnamespace-proxy = "q.io"\n{more}'
+    text = text.replace("location", "[[registry.mirror]]\nlocation", 1) if prefix.startswith("*") else text
+    table = table_of(text, Options())
+    tabulation = tabulate(table, "https")
+    assert "g.q.io" in tabulation.hosts
+    for host in ("g.q.io", "x.test"):
+        for target in (
+            "/v2/b/manifests/1",
+            f"/v2/{prefix}/b/manifests/1",
+            f"/v2/b/manifests/1?ns={quote_plus(prefix)}",
+        ):
+            asking = generated.Asking("GET", "https", host, 443, target)
+            assert_is_told(tabulation, asking, table.decide(*asking))
 
 
 PORTS = """

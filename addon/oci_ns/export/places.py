@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from oci_ns.export.sampling import Key
 from oci_ns.export.tabulation import ANY, is_pattern
 from oci_ns.hops import Route
-from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, canonical_registry, looks_like_host
+from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_NAMES, canonical_registry, looks_like_host, split_host
 from oci_ns.registries_conf import SOURCE_HOST
 
 EVERYTHING = Key("", "")
@@ -112,6 +112,15 @@ def _registries_first(keys: Iterable[Key]) -> Iterator[str]:
 def is_exact(name: str) -> bool:
     """Whether it is the name of a host."""
     return not name.startswith("*")
+
+
+def can_be_addressed(name: str) -> bool:
+    """Whether it is the name of a host: a prefix may be anything, which then only an `ns` or a path can name."""
+    try:
+        split_host(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from oci_ns.decision import ClientNamespace
-from oci_ns.export.places import EVERYTHING, Places
+from oci_ns.export.places import EVERYTHING, Places, can_be_addressed
 from oci_ns.export.sampling import Key, Sample, Sampler
 from oci_ns.export.swapping import Swap
 from oci_ns.export.tabulation import ANY, ITSELF, Host, Paths, Scopes, Tabulation, Way, Ways, is_pattern
@@ -52,10 +52,11 @@ class _Tabulator:
         self._others: Scopes | None = None
 
     def tabulation(self) -> Tabulation:
-        hosts = {name: self._pattern_host(name) for name in self._places.patterns}
+        hosts = {name: self._pattern_host(name) for name in self._places.patterns if can_be_addressed(_host_of(name))}
+        known = list(filter(can_be_addressed, self._places.known))
         # A twin is made of the first one, which may come behind it.
-        firsts = {name: self._host(name) for name in self._places.known if twin_of(self._twins, name) is None}
-        hosts |= {name: firsts.get(name) or self._alike(name, firsts) for name in self._places.known}
+        firsts = {name: self._host(name) for name in known if twin_of(self._twins, name) is None}
+        hosts |= {name: firsts.get(name) or self._alike(name, firsts) for name in known}
         readers = [name for name, host in hosts.items() if host.reads_paths]
         return Tabulation(self._scheme, hosts, self._paths(readers), self._reads_namespaces)
 

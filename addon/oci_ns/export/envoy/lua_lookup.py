@@ -179,6 +179,17 @@ local function addressed(named)
           authority = authority_of(scheme, own, own_port)}
 end
 
+-- What the addressed host calls a repository of the client's, where it keeps its requests.
+local function moved_repository(asked, repository)
+  local target = parse("/v2/" .. repository .. "/manifests/latest")
+  if not target or target.operation ~= "manifest" then return repository end
+  local all = plain(asked.of, asked.name, target)
+  local each = all and step[(way[ways[all].rest] or {})[1]]
+  if not each or (each[STRIP] == 0 and each[PUT] == "") then return repository end
+  local there = moved(target, length_of(target.scope, each[STRIP]), each[PUT], "")
+  return there and parse(there).scope or repository
+end
+
 local UNKNOWN = {manifest = "MANIFEST_UNKNOWN", blob = "BLOB_UNKNOWN"}
 local number = 0
 
@@ -207,6 +218,7 @@ function envoy_on_request(handle)
   local method, text, named = headers:get(":method"), headers:get(":path"), headers:get(":authority")
   if not text or text:sub(1, 1) ~= "/" then return cannot(handle, "its target is no path") end
   if text:find("[%z\1-\32\127]") then return cannot(handle, "there is a control character in its target") end
+  if named and named:find(",", 1, true) then return cannot(handle, "it has more than one Host") end
   if is_misleading(text:match("^[^?]*")) then
     return refuse(handle, 404, "NAME_INVALID", "the request is not sent on: its path is another than it seems to be")
   end
@@ -230,6 +242,10 @@ function envoy_on_request(handle)
     port = string.format("%d", asked.port), target = text,
   }
   unchanged.keeps = "true"
+  if LISTENING and not target and asked.of then
+    -- A token service at the endpoint's own name is asked through the listener, too.
+    unchanged.target = with_scopes_renamed(text, function(each) return moved_repository(asked, each) end)
+  end
   if not target or not asked.of then return carry_out(handle, unchanged, "other") end
   local spoken = ""
   if READS_NAMESPACES then

@@ -120,6 +120,23 @@ local function moved(target, strip, put, reference)
   return repository ~= "" and target.base .. target.slash .. repository .. tail or nil
 end
 
+-- The target with every repository in its scope parameters as `renamed` has it: `token_scope` in Lua.
+local function with_scopes_renamed(text, renamed)
+  local path, query = text:match("^([^?]*)%?(.*)$")
+  if not query or not query:find("scope=", 1, true) then return text end
+  local all = parameters(query)
+  for i, each in ipairs(all) do
+    local before = each:match("^scope=(.*)$")
+    before = before and form_decoded(before) or ""
+    local after = before:gsub("[^ ]+", function(scope)
+      local repository, actions = scope:match("^repository:(.+):([^:]*)$")
+      return repository and "repository:" .. renamed(repository) .. ":" .. actions
+    end)
+    if after ~= before then all[i] = "scope=" .. form_encoded(after) end
+  end
+  return path .. "?" .. table.concat(all, "&")
+end
+
 -- Whether some servers find another path than stands there, and either of the two is below /v2.
 local function is_misleading(path)
   if path:sub(1, 3) == "/v2" and not path:find("/.", 1, true) and not path:find("[%%\\]") then return false end

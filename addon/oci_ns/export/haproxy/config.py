@@ -77,8 +77,14 @@ def _lines(
 
 
 def _sockets(settings: Settings) -> str:
-    """How HAProxy's own sockets are called: they are abstract, so that they need no directory."""
-    return f"ns-inject-{settings.listen[0].port if settings.listen else 0}"
+    """How HAProxy's own sockets are called: they are abstract, so that they need no directory.
+
+    No two processes listen at the same address, so none has the sockets of another.
+    """
+    if not settings.listen:
+        return "ns-inject"
+    first = settings.listen[0]
+    return f"ns-inject-{first.host.replace(':', '.') or 'any'}-{first.port}"
 
 
 def _listening(settings: Settings) -> Iterator[str]:

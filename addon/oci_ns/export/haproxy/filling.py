@@ -190,6 +190,8 @@ class _Filler:
             return name
         name = self._steps[row] = f"t{len(self._steps)}"
         maps = self._maps
+        if step.put == NONE:
+            maps.left_out.append(NotCarried("an unusual location", f"{NONE} stands for nothing here", step.entry))
         if step.strip:
             maps.strips.add(step.strip)
         if step.put:

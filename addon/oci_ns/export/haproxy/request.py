@@ -60,6 +60,8 @@ class Reading:
         yield "acl pull method GET HEAD"
         message = "the request is not sent on: its Host has a port that can be read in two ways"
         yield f"{answer(400, 'UNSUPPORTED', message)} if {{ req.fhdr(host) -m reg ':(?:0[0-9]*|{other})$' }}"
+        message = "the request is not sent on: it has more than one Host"
+        yield f"{answer(400, 'UNSUPPORTED', message)} if {{ req.fhdr(host) -m sub , }}"
         yield (
             f"http-request set-var(txn.named) "
             f'\'req.fhdr(host),lower,regsub("[.](?=:|$)",""),regsub(":(?:{port})?$","")\''

@@ -32,6 +32,10 @@ def _here() -> str:
     return f"http-request return status 200 content-type application/json string '{body}' if {asked}"
 
 
+def _no_tunnel() -> str:
+    return f"{answer(400, 'UNSUPPORTED', 'the request is not sent on: this is no forward proxy')} if METH_CONNECT"
+
+
 class Rules:
     """The rules of the frontend that clients talk to."""
 
@@ -52,6 +56,7 @@ class Rules:
             yield f"  bind {host or '::'}:{listen.port}{everywhere}{tls}"
         for title, rules in (
             ("Nobody else may say where a request goes.", [f"http-request del-header {HOP}"]),
+            ("What is asked for is behind HAProxy: no tunnel leads past its rules.", [_no_tunnel()]),
             (
                 "An ordinary pull: its whole way.",
                 frontend_rules(self._maps.quick, self._settings.directory, self._base_url()),

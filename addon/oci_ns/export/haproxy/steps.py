@@ -15,12 +15,18 @@ from oci_ns.export.haproxy.rules import ESCAPED, HANDED, HOP, NOT_MOVABLE, step_
 from oci_ns.export.haproxy.text import nth
 from oci_ns.reference import DOCKER_HUB, DOCKER_HUB_API
 
+PATIENCE_SECONDS = 900
+"""How long what is no pull may take: a registry takes its time to put a large upload in its place."""
+
 _STEP = "{ var(txn.step) -m found }"
 _RETRIED = "conn-failure empty-response junk-response response-timeout 502 503 504"
 
 
 def request_rules(maps: Maps) -> Iterator[str]:
     """Rules that make a request the step's own. `txn.step` has the step; without one nothing changes."""
+    yield "# Only pulls are passed on by HAProxy's own frontends, and only they are hurried."
+    pull = "{ var(txn.hop) -m found } or { var(txn.kind) -m str r t d b }"
+    yield f"http-request set-timeout server {PATIENCE_SECONDS}s unless {pull}"
     yield "# What the step says; a request that is passed on as it is has none."
     names = ("host", "strip", "put", "reference_put", "edit", "namespace", "credentials")
     for number, name in enumerate(names, start=2):
@@ -60,10 +66,12 @@ def _path(maps: Maps) -> Iterator[str]:
     yield "http-request set-var(txn.begins) str() if moved"
     for strip in sorted(maps.strips):
         is_it = f"moved {{ var(txn.strip) -m str {strip} }}"
-        first = f"(?:[^/]*/){{{strip}}}"
+        first = f"(?:[^/]*(?:/|$)){{{strip}}}"
         yield f'http-request set-var(txn.begins) \'var(txn.path),regsub("^({first}).*$","\\1")\' if {is_it}'
         yield f'http-request set-var(txn.path) \'var(txn.path),regsub("^{first}","")\' if {is_it}'
-    yield "http-request set-var-fmt(txn.path) %[var(txn.put)]/%[var(txn.path)] if moved !{ var(txn.put) -m str -- - }"
+    put = "moved !{ var(txn.put) -m str -- - }"
+    yield f"http-request set-var-fmt(txn.path) /%[var(txn.path)] if {put} {{ var(txn.path),length gt 0 }}"
+    yield f"http-request set-var-fmt(txn.path) %[var(txn.put)]%[var(txn.path)] if {put}"
     referred = "moved !{ var(txn.reference_put) -m str -- - }"
     yield f'http-request set-var(txn.path) \'var(txn.path),regsub("[^/]*$","")\' if {referred}'
     yield f"http-request set-var-fmt(txn.path) %[var(txn.path)]%[var(txn.reference_put)] if {referred}"

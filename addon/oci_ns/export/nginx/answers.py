@@ -18,9 +18,10 @@ def answer_maps(hop: int, *, cuts: bool) -> Iterator[Map]:
     `cuts` is whether anything is cut off repositories on the way there.
     """
     cut = f"$oci_cut_{hop}" if cuts else ""
-    same = expressions((rf"(?i)^(?<oci_at_{hop}>\S+) \k{{oci_at_{hop}}}$", "-"))
-    about = "Whether the endpoint is another host than the client addressed."
-    yield Map(f"$oci_authority_{hop} $oci_addressed", f"oci_rerouted_{hop}", default="+", expressions=same, about=about)
+    same = expressions(("^pass ", "="), (rf"(?i)^\S+ (?<oci_at_{hop}>\S+) \k{{oci_at_{hop}}}$", "-"))
+    about = "Whether the endpoint is another host than the client addressed; = for what is not below /v2, and stays."
+    asked = f"$oci_parsed $oci_authority_{hop} $oci_addressed"
+    yield Map(asked, f"oci_rerouted_{hop}", default="+", expressions=same, about=about)
     yield from _reference_maps(hop, "location", "$upstream_http_location", cut)
     told, same = (
         f"$oci_location_back_{hop}",
@@ -38,17 +39,17 @@ def answer_maps(hop: int, *, cuts: bool) -> Iterator[Map]:
 
 
 def challenge_maps(hop: int, scheme: str) -> Iterator[Map]:
-    """The map to `$oci_challenge_HOP`: a realm at the destination is one at the listener that stands for it.
+    """The map to `$oci_challenge_HOP`: a realm at the host that the client addressed is one at the listener.
 
-    `scheme` is the destination's. What shall go by https is not to leave here by http.
+    `scheme` is that host's. What shall go by https is not to leave here by http.
     """
     name = f"oci_challenge_{hop}"
     at, before, rest = f"{name}_at", f"{name}_before", f"{name}_rest"
     named = "https?" if scheme == "https" else "http"
     realm = rf"(?<{before}>.*?\b(?i:realm)\s*=\s*\"){named}://(?i:\k{{{at}}})(?::(?:80|443))?(?<{rest}>[/\"].*)$"
-    mapped = expressions((rf"^ (?<{at}>\S+) {realm}", f"${{{before}}}$scheme://$oci_listener${rest}"))
+    mapped = expressions((rf"^- (?<{at}>\S+) {realm}", f"${{{before}}}$scheme://$oci_listener${rest}"))
     told = "$upstream_http_www_authenticate"
-    yield Map(f"$oci_known $oci_authority_{hop} {told}", name, default=told, expressions=mapped)
+    yield Map(f"$oci_rerouted_{hop} $oci_authority_{hop} {told}", name, default=told, expressions=mapped)
 
 
 def _reference_maps(hop: int, field: str, told: str, cut: str) -> Iterator[Map]:

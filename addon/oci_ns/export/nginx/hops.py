@@ -220,6 +220,8 @@ class Hops:
                 escaped, plain = f"${asker.value}_escaped", f"${asker.value}_source"
         if (step.put or step.reference) and not (_is_word(step.put) and _is_word(step.reference)):
             raise ValueError(f"{step.put!r} cannot stand in a URL")
+        if step.put == NOTHING:
+            self.note("an unusual location or prefix", f"{step.put} stands for nothing here", step.entry)
         if step.strip or step.put:
             self.strips.add(step.strip)
         self.has_references |= step.reference != ""

@@ -147,8 +147,9 @@ def _served(place: Place, names: Names, *, challenges: bool) -> Iterator[str]:
     yield '    proxy_set_header Proxy-Authorization "";'
     yield '    proxy_set_header Proxy-Connection "";'
     if "-patient" in mode:
-        # A registry takes its time to put a large upload in its place.
+        # A registry takes its time to read a large upload, and to put it in its place.
         yield f"    proxy_read_timeout {PATIENCE_SECONDS}s;"
+        yield f"    proxy_send_timeout {PATIENCE_SECONDS}s;"
     if not mode.endswith("-kept"):
         yield '    proxy_set_header Authorization "";'
         yield '    proxy_set_header Cookie "";'
