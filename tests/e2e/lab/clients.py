@@ -345,6 +345,11 @@ class Podman:
             registries_conf = registries_conf or _empty_file(self._directory / "registries.conf")
             self._env |= {"CONTAINERS_CONF": str(settings), "CONTAINERS_REGISTRIES_CONF": str(registries_conf)}
 
+    @property
+    def directories(self) -> tuple[Path, Path]:
+        """Where it has all that it writes: whoever runs it has to own them."""
+        return self._directory, self._run_directory
+
     def pull(self, reference: str, *, tls_verify: bool = True, options: Sequence[str] = ()) -> str:
         """Pull an image and return the digest of what the tag stood for: for a multi-platform image, its index's."""
         flags = [] if tls_verify else ["--tls-verify=false"]
