@@ -379,6 +379,43 @@ def test_registries_are_whole_hosts_that_the_configuration_says_something_of() -
     prefix = "quay.io/coreos"
     location = "proxy.example.com"
     [[registry]]
+UNIT = "/usr/lib/systemd/system/docker.service"
+DEFAULTS = "/etc/default/docker"
+READS_DEFAULTS = {UNIT: f"[Service]\nEnvironmentFile=-{DEFAULTS}\nEnvironmentFile=-/etc/%N\n"}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        READS_DEFAULTS | {DEFAULTS: "HTTPS_PROXY='http://x:1'\n"},
+        {UNIT: "[Service]\nEnvironment=A=b HTTPS_PROXY=http://x:1\n"},
+        {f"{DROP_IN_D}/z.conf": 'Environment="A=b" \\\n  "https_proxy=http://x:1"\n'},
+        {"/run/systemd/system/docker.service.d/a.conf": "Environment=HTTPS_PROXY=http://x:1\n"},
+    ],
+)
+def test_another_proxy_is_found_wherever_a_service_has_it(there: dict[str, str]) -> None:
+    with pytest.raises(SetupError, match=r"sets HTTPS_PROXY=http://x:1: .* chain ns-inject to it"):
+        planned("docker", "https-proxy", Machine(there))
+
+
+@pytest.mark.parametrize(
+    ("there", "note"),
+    [
+        (READS_DEFAULTS | {DEFAULTS: "NO_PROXY=quay.io\n"}, f"{DEFAULTS} sets NO_PROXY=quay.io, which counts instead"),
+        ({f"{DROP_IN_D}/z.conf": "Environment=NO_PROXY=quay.io\n"}, "counts instead"),
+        ({f"{DROP_IN_D}/a.conf": "Environment=NO_PROXY=quay.io\n"}, "does not count any more: name what shall stay"),
+        ({f"{DROP_IN_D}/z.conf": "# Environment=NO_PROXY=quay.io\nEnvironment=OTHER_NO_PROXY=x\n"}, None),
+        (READS_DEFAULTS | {DEFAULTS: "# HTTPS_PROXY=http://x:1\nexport HTTPS_PROXY=http://x:1\n"}, None),
+        ({DOCKER_DROP_IN: f'{MARK}\nEnvironment="NO_PROXY=old"\n'}, None),
+        # The one in /etc hides that of the same name.
+        ({f"{DROP_IN_D}/z.conf": "", f"{UNIT}.d/z.conf": "Environment=NO_PROXY=quay.io\n"}, None),
+    ],
+)
+def test_what_counts_instead_of_a_drop_in_is_said(there: dict[str, str], note: str | None) -> None:
+    notes = planned("docker", "https-proxy", Machine(there)).notes
+    assert notes == () if note is None else note in notes[0]
+
+
     prefix = "quay.io/bad"
     blocked = true
     location = "quay.io/bad"
