@@ -294,6 +294,33 @@ def test_somebody_elses_file_is_refused_with_what_to_do(
     client: str, recipe: str, path: str, text: str, said: str
 ) -> None:
     with pytest.raises(SetupError, match=said):
+NVIDIA = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\nruntime_type = "x"\n'
+
+
+@pytest.mark.parametrize(
+    ("imports", "imported", "said"),
+    [
+        ("/etc/containerd/conf.d/*.toml", f"version = 2\n{NVIDIA}", r"conf\.d/a\.toml, which .* replaces that"),
+        ("conf.d/a.toml", f'version = 2\n{CRI_2}\nconfig_path = "/other"\n', "replaces that"),
+        ("conf.d/*.toml", "version = [", r"conf\.d/a\.toml is not valid TOML"),
+        ("conf.d/*.toml", f"version = 2\n{CRI_2}\n{SET}\n", None),
+        ("conf.d/*.toml", "version = 2\n[plugins.other]\na = 1\n", ""),
+        ("elsewhere/*.toml", f"version = 2\n{NVIDIA}", ""),
+    ],
+)
+def test_a_file_that_config_toml_imports_counts_before_it(imports: str, imported: str, said: str | None) -> None:
+    # containerd 1.6 replaces the whole table of a plugin by that of an imported file.
+    before = f'version = 2\nimports = ["{imports}"]\n'
+    imported = imported.replace("DIR", "/etc/containerd/certs.d")
+    machine = Machine({CONFIG: before, "/etc/containerd/conf.d/a.toml": imported})
+    if said:
+        with pytest.raises(SetupError, match=said):
+            planned("containerd", "mirror", machine)
+        return
+    config = planned("containerd", "mirror", machine).files[2]
+    assert (config.path, config.state) == (CONFIG, "unchanged" if said is None else "changed")
+
+
         planned(client, recipe, Machine({path: text}))
 
 
