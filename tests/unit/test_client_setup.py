@@ -187,6 +187,27 @@ def test_the_store_is_that_of_the_distribution(there: str, path: str, command: s
     assert path in [file.path for file in made.files]
     assert made.commands[0].startswith(command)
 
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("http://10.0.0.7:80", "10.0.0.7/quay.io"),
+        ("http://localhost", "localhost/quay.io"),
+        ("http://proxy", "proxy:80/quay.io"),
+        ("https://proxy", "proxy:443/quay.io"),
+    ],
+)
+def test_a_mirror_is_an_image_name_to_podman(url: str, location: str) -> None:
+    # `proxy/quay.io` would be none: without dot and port it is a repository of Docker Hub.
+    made = plan(replace(setup_of("podman", "mirror"), proxy=parse_proxy(url)), Machine())
+    assert f'location = "{location}"' in (made.files[0].after or "")
+
+
+@pytest.mark.parametrize("client", ["podman", "cri-o"])
+def test_a_mirror_that_is_no_image_name_is_refused(client: str) -> None:
+    with pytest.raises(SetupError, match="give a name"):
+        plan(replace(setup_of(client, "mirror"), proxy=parse_proxy("http://[::1]:8081")), Machine())
+
+
 
 # -- what is there already ---------------------------------------------------------------------------------------------
 
