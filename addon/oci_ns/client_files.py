@@ -83,10 +83,15 @@ class Root:
         place = self._place(file.path)
         _make_directory(place.parent)
         backup = _back_up(place, now) if file.before is not None else None
-        if file.after is None:
-            place.unlink()
-        else:
-            replace_file(place, file.after.encode(), place.stat() if file.before is not None else None)
+        try:
+            if file.after is None:
+                place.unlink()
+            else:
+                replace_file(place, file.after.encode(), place.stat() if file.before is not None else None)
+        except OSError:
+            if backup is not None:
+                backup.unlink()
+            raise
         return Written(file, backup)
 
 

@@ -565,6 +565,17 @@ def test_a_file_that_is_removed_is_kept_as_a_backup(tmp_path: Path) -> None:
     ("client", "recipe", "urls"),
     [
         ("docker", "mirror", ["http://127.0.0.1:8081/v2/"]),
+def test_of_a_file_that_cannot_be_written_there_is_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    (tmp_path / "x").write_text("old")
+    monkeypatch.setattr("oci_ns.client_files.replace_file", refuse)
+    with pytest.raises(SetupError, match="/x cannot be written: Device or resource busy"):
+        Root(tmp_path).write([File("/x", "old", "new")], NOW)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
         ("podman", "mirror", ["http://127.0.0.1:8081/v2/"]),
         ("containerd", "mirror", [f"http://127.0.0.1:8081/v2/?ns={host}" for host in TWO.hosts]),
         ("podman", "listener", ["http://127.0.0.1:8082/v2/"]),
