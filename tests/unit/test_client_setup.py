@@ -416,12 +416,20 @@ def test_what_counts_instead_of_a_drop_in_is_said(there: dict[str, str], note: s
     assert notes == () if note is None else note in notes[0]
 
 
-def test_an_entry_that_a_drop_in_replaces_is_said() -> None:
-    machine = Machine({"/etc/containers/registries.conf": '[[registry]]\nlocation = "quay.io"\n'})
-    assert any(
-        "entry for quay.io in /etc/containers/registries.conf" in note
-        for note in planned("podman", "mirror", machine).notes
-    )
+@pytest.mark.parametrize(
+    ("prefix", "said"),
+    [
+        ("quay.io", ["the entry for quay.io in /etc/containers/registries.conf is replaced by that in"]),
+        ("quay.io/coreos", ["the entry for quay.io/coreos in /etc/containers/registries.conf is longer, and counts"]),
+        ("quay.io.example.com", []),
+        ("*.io", []),
+    ],
+)
+def test_an_entry_that_counts_instead_or_not_any_more_is_said(prefix: str, said: list[str]) -> None:
+    machine = Machine({"/etc/containers/registries.conf": f'[[registry]]\nprefix = "{prefix}"\nlocation = "x.io"\n'})
+    notes = planned("podman", "mirror", machine).notes
+    assert len(notes) == len(said)
+    assert all(note.startswith(each) for note, each in zip(notes, said, strict=True))
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
