@@ -23,6 +23,7 @@ from lab.nsproxy import NamespaceProxy, assert_namespaced
 from lab.ordinary_user import OrdinaryUser
 from lab.process import clean_env, free_port, require, run, wait_until
 from lab.python_image import make_root, make_wheels
+from lab.registries import fetch
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOY = CHECKOUT / "config" / "deploy"
@@ -159,6 +160,22 @@ def test_a_users_container_without_powers_pulls_is_healthy_and_ends_when_it_is_t
     wait_until(lambda: container.log().count(" registries from ") > loads, "it has read its configuration again")
     container.tell("stop", "--time=60", container.name)
     assert container.tell("inspect", "--format={{.State.ExitCode}}", container.name).strip() == "0"
+
+
+def test_compose_brings_it_up_with_the_demonstration_registry(
+    podman: Podman, user: OrdinaryUser, skopeo_factory: SkopeoFactory
+) -> None:
+    compose = user.home / "checkout" / "config" / "deploy" / "compose.yaml"
+    port, probes = map(int, re.findall(r'- "127\.0\.0\.1:(\d+):', compose.read_text()))
+    podman.compose("-f", compose, "up", "--detach", run_options=HERE)
+    try:
+        found = Container(podman, "deploy_ns-inject_1", port)
+        wait_until(found.is_healthy, f"the container is ready: {found.log()}", timeout=60)
+        told = skopeo_factory().inspect(f"127.0.0.1:{port}/quay.io/demo/hello", tls_verify=False)
+        assert told["Name"] == f"127.0.0.1:{port}/quay.io/demo/hello"
+        assert fetch(f"http://127.0.0.1:{probes}/readyz").status == 200
+    finally:
+        podman.compose("-f", compose, "down", "--timeout=45")
 
 
 def test_compose_finds_nothing_wrong(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from .process import require, run, unavailable
 
 _NAME = "lab"
 _TUN = Path("/dev/net/tun")
+_KEPT = ("pause.pid", "rootless-netns-slirp4netns.pid")
 
 
 class OrdinaryUser:
@@ -34,8 +35,8 @@ class OrdinaryUser:
         if not _TUN.exists():
             unavailable(f"there is no {_TUN}, by which a user's containers have a network")
         enter_private_network()
-        # Where a container's root is this user, who has to get there.
-        self.home = SHORT_DIRECTORY / "home"
+        # Private, too, and not below /run: that is another one where Podman makes a network for a user.
+        self.home = Path("/dev/shm") / _NAME
         self.runtime = SHORT_DIRECTORY / "user"
         self._on_disk = directory / "home"
         self._owned: list[Path] = []
@@ -58,7 +59,7 @@ class OrdinaryUser:
             with Path("/etc", name).open("a") as file:
                 file.write(line)
         for path in (self._on_disk, self.home, self.runtime):
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
         mount = require("mount")
         run([mount, "--bind", self._on_disk, self.home])
         self.own(self.home, self.runtime)
@@ -73,12 +74,17 @@ class OrdinaryUser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Podman leaves a process that keeps the user's namespaces for the next command.
-        for file in {each for path in self._owned for each in path.rglob("pause.pid")}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(file.read_text()), signal.SIGKILL)
+        # Podman leaves processes that keep the user's namespaces, and their network, for the next command.
+        for file in {each for path in self._owned for name in _KEPT for each in path.rglob(name)}:
+            self._end(int(file.read_text()))
         for path in (_TUN, self.home):
             run([require("umount"), "--lazy", path])
         shutil.rmtree(self._on_disk, ignore_errors=True)
         shutil.rmtree(self.runtime, ignore_errors=True)
         (SHORT_DIRECTORY / "tun").unlink()
+
+    def _end(self, process: int) -> None:
+        # The number may be another's by now.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if f"\nUid:\t{self.uid}\t" in Path(f"/proc/{process}/status").read_text():
+                os.kill(process, signal.SIGKILL)
