@@ -50,8 +50,11 @@ class Root:
             raise SetupError(f"{directory} cannot be listed: {error.strerror}") from None
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file or directory."""
-        return self._place(path).exists()
+        """Whether there is such a file or directory. Raises SetupError where that is not for us to know."""
+        try:
+            return self._place(path).exists()
+        except OSError as error:
+            raise SetupError(f"{path} cannot be read: {error.strerror}") from None
 
     def write(self, files: Iterable[File], now: datetime) -> list[Written]:
         """Write what differs, each file at once and whole, its earlier content kept beside it.

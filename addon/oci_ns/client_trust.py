@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from oci_ns.client_plan import File, Files, Plan
+from oci_ns.client_plan import File, Files, Plan, SetupError
 
 _BODY = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END", re.DOTALL)
 CERTIFICATE = "ns-inject.crt"
@@ -64,12 +64,16 @@ def _directory_of(files: Files, directory: str, host: str) -> str:
 
 def left_over(files: Files, directory: str, kept: Container[str]) -> tuple[str, ...]:
     """What to know of CAs of ours that are there beside the kept, by this client's directory or the system's store."""
-    places = [f"{directory}/{host}/{CERTIFICATE}" for host in files.names(directory)]
-    places += [_place(store) for store in _STORES]
-    there = [place for place in places if place not in kept and files.exists(place)]
-    return (
-        (f"trusted yet, and maybe by other clients, too: {', '.join(there)}: take out what is unused",) if there else ()
-    )
+    try:
+        places = [f"{directory}/{host}/{CERTIFICATE}" for host in files.names(directory)]
+        places += [_place(store) for store in _STORES]
+        there = [place for place in places if place not in kept and files.exists(place)]
+    except SetupError:
+        # It is not for this to say that a client cannot be set up.
+        return ()
+    if not there:
+        return ()
+    return (f"trusted yet, and maybe by other clients, too: {', '.join(there)}: take out what is unused",)
 
 
 def in_system_store(files: Files, certificates: str) -> Plan:

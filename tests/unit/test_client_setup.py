@@ -598,6 +598,18 @@ def test_a_link_is_followed_within_the_root_and_not_out_of_it(tmp_path: Path) ->
         Root(root).text("/etc/out")
 
 
+def test_what_is_not_for_us_to_see_is_an_error_and_no_reason_to_fail_for_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(SetupError, match="/etc/x cannot be read: Permission denied"):
+        Root(tmp_path).exists("/etc/x")
+    assert plan(setup_of("podman", "mirror"), Root(tmp_path)).notes == ()
+
+
 def test_a_file_that_changed_meanwhile_is_left(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("newer")
     with pytest.raises(SetupError, match="changed meanwhile"):
