@@ -61,12 +61,13 @@ class NoEndpointError(Exception):
     @property
     def spec_error(self) -> SpecError:
         """The one error for the client: 404 where every endpoint says that it does not have it, else 502."""
+        subject = self.decision.subject or "this"
         reasons = [{"endpoint": each.decision.place, "reason": each.reason} for each in self.rejections]
         if all(each.status == 404 for each in self.rejections):
             operation = self.decision.operation
             code = _UNKNOWN_CODES.get(operation, "NAME_UNKNOWN") if operation is not None else "NAME_UNKNOWN"
-            return SpecError(404, code, f"no endpoint has {self.decision.subject}: {self}", reasons)
-        return SpecError(502, "UNAVAILABLE", f"no endpoint serves {self.decision.subject}: {self}", reasons)
+            return SpecError(404, code, f"no endpoint has {subject}: {self}", reasons)
+        return SpecError(502, "UNAVAILABLE", f"no endpoint serves {subject}: {self}", reasons)
 
 
 def is_passed_over(operation: Operation | None, status: int) -> bool:

@@ -267,6 +267,21 @@ def test_another_recipe_takes_back_what_the_first_wrote(
         assert pull("quay.io/coreos/etcd:v3") == images.etcd.digest
 
 
+def test_containerd_goes_by_what_is_imported_and_so_does_ns_inject(mirror: Running, root: ScratchRoot) -> None:
+    cri = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"{}\n'
+    own = 'config_path = "/etc/containerd/certs.d"\n'
+    imports = 'imports = ["/etc/containerd/conf.d/*.toml"]\n'
+    root.write("/etc/containerd/config.toml", imports + cri.format(".registry]") + own)
+    runtime = cri.format('.containerd.runtimes.x]\nruntime_type = "io.containerd.runc.v2"')
+    root.write("/etc/containerd/conf.d/x.toml", runtime)
+    assert cri_config_path(root) is None
+    refused = root.ns_inject("client", "containerd", *mirror.arguments, "--write")
+    assert (refused.exit_code, "/etc/containerd/conf.d/x.toml, which" in refused.stderr) == (2, True)
+    root.write("/etc/containerd/conf.d/x.toml", f'{runtime}[plugins."io.containerd.grpc.v1.cri".registry]\n{own}')
+    assert root.ns_inject("client", "containerd", *mirror.arguments, "--write").exit_code == 0
+    assert cri_config_path(root) == Path("/etc/containerd/certs.d")
+
+
 # -- what --check says -------------------------------------------------------------------------------------------------
 
 

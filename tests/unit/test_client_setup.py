@@ -64,6 +64,8 @@ STORE = "/usr/local/share/ca-certificates/ns-inject.crt"
 REGISTRIES = "/etc/containers/registries.conf.d/ns-inject.conf"
 ENGINE = "/etc/containers/containers.conf.d/ns-inject.conf"
 CONFIG = "/etc/containerd/config.toml"
+DAEMON = "/etc/docker/daemon.json"
+HOSTS_BLOCK = "# ns-inject client: begin\n10.0.0.7 quay.io\n# ns-inject client: end\n"
 
 
 def certs(directory: str) -> list[str]:
@@ -107,6 +109,41 @@ def test_a_recipe_takes_back_what_another_wrote_and_nothing_else() -> None:
     assert removed == [REGISTRIES]
 
 
+@pytest.mark.parametrize(("client", "recipe"), [("docker", "dns"), ("containerd", "dns"), ("cri-o", "mirror")])
+def test_a_service_is_started_anew_after_all_that_it_starts_with(client: str, recipe: str) -> None:
+    machine = Machine()
+    machine |= {file.path: file.after or "" for file in planned(client, "https-proxy", machine).files}
+    *others, reload, restart = planned(client, recipe, machine).commands
+    assert (reload, restart.split()[1]) == ("systemctl daemon-reload", "restart")
+    assert all("systemctl" not in each for each in others)
+
+
+@pytest.mark.parametrize(
+    ("client", "recipe", "there", "note"),
+    [
+        (
+            "docker",
+            "https-proxy",
+            {DAEMON: '{"registry-mirrors": ["http://x"]}'},
+            "which docker.io is pulled from first",
+        ),
+        ("docker", "mirror", {STORE: CA}, f"trusted yet, and maybe by other clients, too: {STORE}: take out"),
+        (
+            "podman",
+            "mirror",
+            dict.fromkeys(certs("/etc/containers"), CA),
+            f"too: {', '.join(certs('/etc/containers'))}:",
+        ),
+        ("podman", "mirror", {HOSTS: HOSTS_BLOCK}, "has names of the recipe dns yet"),
+    ],
+)
+def test_what_another_recipe_left_among_other_things_is_said(
+    client: str, recipe: str, there: dict[str, str], note: str
+) -> None:
+    assert any(note in each for each in planned(client, recipe, Machine(there)).notes)
+    assert not any(note in each for each in planned(client, recipe).notes)
+
+
 @pytest.mark.parametrize(
     ("client", "recipe", "registries", "note"),
     [
@@ -148,6 +185,27 @@ def test_the_ca_of_a_mirror_is_where_the_client_looks_for_it(client: str, host: 
     directory = {"podman": "/etc/containers", "docker": "/etc/docker"}[client]
     assert made.files[1].path == f"{directory}/certs.d/{host}/ns-inject.crt"
     assert "insecure" not in (made.files[0].after or "")
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("http://10.0.0.7:80", "10.0.0.7/quay.io"),
+        ("http://localhost", "localhost/quay.io"),
+        ("http://proxy", "proxy:80/quay.io"),
+        ("https://proxy", "proxy:443/quay.io"),
+    ],
+)
+def test_a_mirror_is_an_image_name_to_podman(url: str, location: str) -> None:
+    # `proxy/quay.io` would be none: without dot and port it is a repository of Docker Hub.
+    made = plan(replace(setup_of("podman", "mirror"), proxy=parse_proxy(url)), Machine())
+    assert f'location = "{location}"' in (made.files[0].after or "")
+
+
+@pytest.mark.parametrize("client", ["podman", "cri-o"])
+def test_a_mirror_that_is_no_image_name_is_refused(client: str) -> None:
+    with pytest.raises(SetupError, match="give a name"):
+        plan(replace(setup_of(client, "mirror"), proxy=parse_proxy("http://[::1]:8081")), Machine())
 
 
 def test_containers_of_podman_are_not_told_of_the_proxy() -> None:
@@ -236,6 +294,33 @@ def test_config_toml_gets_one_line_and_keeps_every_other(before: str, expected: 
     assert with_config_path(before.replace("DIR", directory)) == expected.replace("DIR", directory)
 
 
+NVIDIA = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\nruntime_type = "x"\n'
+
+
+@pytest.mark.parametrize(
+    ("imports", "imported", "said"),
+    [
+        ("/etc/containerd/conf.d/*.toml", f"version = 2\n{NVIDIA}", r"conf\.d/a\.toml, which .* replaces that"),
+        ("conf.d/a.toml", f'version = 2\n{CRI_2}\nconfig_path = "/other"\n', "replaces that"),
+        ("conf.d/*.toml", "version = [", r"conf\.d/a\.toml is not valid TOML"),
+        ("conf.d/*.toml", f"version = 2\n{CRI_2}\n{SET}\n", None),
+        ("conf.d/*.toml", "version = 2\n[plugins.other]\na = 1\n", ""),
+        ("elsewhere/*.toml", f"version = 2\n{NVIDIA}", ""),
+    ],
+)
+def test_a_file_that_config_toml_imports_counts_before_it(imports: str, imported: str, said: str | None) -> None:
+    # containerd 1.6 replaces the whole table of a plugin by that of an imported file.
+    before = f'version = 2\nimports = ["{imports}"]\n'
+    imported = imported.replace("DIR", "/etc/containerd/certs.d")
+    machine = Machine({CONFIG: before, "/etc/containerd/conf.d/a.toml": imported})
+    if said:
+        with pytest.raises(SetupError, match=said):
+            planned("containerd", "mirror", machine)
+        return
+    config = planned("containerd", "mirror", machine).files[2]
+    assert (config.path, config.state) == (CONFIG, "unchanged" if said is None else "changed")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -250,9 +335,6 @@ def test_config_toml_gets_one_line_and_keeps_every_other(before: str, expected: 
 def test_a_config_toml_that_cannot_be_given_it_is_left(text: str, said: str) -> None:
     with pytest.raises(SetupError, match=said):
         with_config_path(text)
-
-
-HOSTS_BLOCK = "# ns-inject client: begin\n10.0.0.7 quay.io\n# ns-inject client: end\n"
 
 
 @pytest.mark.parametrize(
@@ -297,12 +379,57 @@ def test_somebody_elses_file_is_refused_with_what_to_do(
         planned(client, recipe, Machine({path: text}))
 
 
-def test_an_entry_that_a_drop_in_replaces_is_said() -> None:
-    machine = Machine({"/etc/containers/registries.conf": '[[registry]]\nlocation = "quay.io"\n'})
-    assert any(
-        "entry for quay.io in /etc/containers/registries.conf" in note
-        for note in planned("podman", "mirror", machine).notes
-    )
+UNIT = "/usr/lib/systemd/system/docker.service"
+DEFAULTS = "/etc/default/docker"
+READS_DEFAULTS = {UNIT: f"[Service]\nEnvironmentFile=-{DEFAULTS}\nEnvironmentFile=-/etc/%N\n"}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        READS_DEFAULTS | {DEFAULTS: "HTTPS_PROXY='http://x:1'\n"},
+        {UNIT: "[Service]\nEnvironment=A=b HTTPS_PROXY=http://x:1\n"},
+        {f"{DROP_IN_D}/z.conf": 'Environment="A=b" \\\n  "https_proxy=http://x:1"\n'},
+        {"/run/systemd/system/docker.service.d/a.conf": "Environment=HTTPS_PROXY=http://x:1\n"},
+    ],
+)
+def test_another_proxy_is_found_wherever_a_service_has_it(there: dict[str, str]) -> None:
+    with pytest.raises(SetupError, match=r"sets HTTPS_PROXY=http://x:1: .* chain ns-inject to it"):
+        planned("docker", "https-proxy", Machine(there))
+
+
+@pytest.mark.parametrize(
+    ("there", "note"),
+    [
+        (READS_DEFAULTS | {DEFAULTS: "NO_PROXY=quay.io\n"}, f"{DEFAULTS} sets NO_PROXY=quay.io, which counts instead"),
+        ({f"{DROP_IN_D}/z.conf": "Environment=NO_PROXY=quay.io\n"}, "counts instead"),
+        ({f"{DROP_IN_D}/a.conf": "Environment=NO_PROXY=quay.io\n"}, "does not count any more: name what shall stay"),
+        ({f"{DROP_IN_D}/z.conf": "# Environment=NO_PROXY=quay.io\nEnvironment=OTHER_NO_PROXY=x\n"}, None),
+        (READS_DEFAULTS | {DEFAULTS: "# HTTPS_PROXY=http://x:1\nexport HTTPS_PROXY=http://x:1\n"}, None),
+        ({DOCKER_DROP_IN: f'{MARK}\nEnvironment="NO_PROXY=old"\n'}, None),
+        # The one in /etc hides that of the same name.
+        ({f"{DROP_IN_D}/z.conf": "", f"{UNIT}.d/z.conf": "Environment=NO_PROXY=quay.io\n"}, None),
+    ],
+)
+def test_what_counts_instead_of_a_drop_in_is_said(there: dict[str, str], note: str | None) -> None:
+    notes = planned("docker", "https-proxy", Machine(there)).notes
+    assert notes == () if note is None else note in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said"),
+    [
+        ("quay.io", ["the entry for quay.io in /etc/containers/registries.conf is replaced by that in"]),
+        ("quay.io/coreos", ["the entry for quay.io/coreos in /etc/containers/registries.conf is longer, and counts"]),
+        ("quay.io.example.com", []),
+        ("*.io", []),
+    ],
+)
+def test_an_entry_that_counts_instead_or_not_any_more_is_said(prefix: str, said: list[str]) -> None:
+    machine = Machine({"/etc/containers/registries.conf": f'[[registry]]\nprefix = "{prefix}"\nlocation = "x.io"\n'})
+    notes = planned("podman", "mirror", machine).notes
+    assert len(notes) == len(said)
+    assert all(note.startswith(each) for note, each in zip(notes, said, strict=True))
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
@@ -446,6 +573,17 @@ def test_a_new_file_is_for_everybody_to_read(tmp_path: Path) -> None:
     assert modes == [0o755, 0o755, 0o644]
 
 
+def test_of_a_file_that_cannot_be_written_there_is_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    (tmp_path / "x").write_text("old")
+    monkeypatch.setattr("oci_ns.clients.files.replace_file", refuse)
+    with pytest.raises(SetupError, match="/x cannot be written: Device or resource busy"):
+        Root(tmp_path).write([File("/x", "old", "new")], NOW)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
 def test_a_link_is_followed_within_the_root_and_not_out_of_it(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     (root / "etc").mkdir(parents=True)
@@ -458,6 +596,18 @@ def test_a_link_is_followed_within_the_root_and_not_out_of_it(tmp_path: Path) ->
     assert (root / "etc" / "real").read_text() == "new"
     with pytest.raises(SetupError, match="leads out of"):
         Root(root).text("/etc/out")
+
+
+def test_what_is_not_for_us_to_see_is_an_error_and_no_reason_to_fail_for_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(SetupError, match="/etc/x cannot be read: Permission denied"):
+        Root(tmp_path).exists("/etc/x")
+    assert plan(setup_of("podman", "mirror"), Root(tmp_path)).notes == ()
 
 
 def test_a_file_that_changed_meanwhile_is_left(tmp_path: Path) -> None:
@@ -503,6 +653,11 @@ PROBE = probes(setup_of("podman", "https-proxy"), ("quay.io",))[0]
             None,
             "http://127.0.0.1:8080: refused: start ns-inj",
         ),
+        (
+            UnreachableError("the upstream proxy 127.0.0.1:8080 answers 400 Bad"),
+            None,
+            "8080 answers 400 Bad, asked to let",
+        ),
         (NotTrustedError("not trusted"), True, "another CA's certificate"),
         (NotTrustedError("not trusted"), False, "quay.io: is that in the configuration"),
         (NoTlsError("closed"), None, "quay.io: is that in the configuration"),
@@ -530,6 +685,15 @@ def test_no_answer_is_told_with_what_to_do(error: FetchError, unverified: bool |
 def test_an_answer_to_the_ping_is_judged(status: int, body: bytes, said: str | None) -> None:
     wrong = wrong_ping(PROBE, Answer(status, "Some Reason", (), body))
     assert wrong is None if said is None else said in (wrong or "")
+
+
+AT_LISTENER = probes(setup_of("podman", "mirror"), ("quay.io",))[0]
+
+
+def test_a_listener_that_is_none_is_told() -> None:
+    assert "is it http://127.0.0.1:8081?" in unreachable(AT_LISTENER, NoTlsError("closed"), unverified=None)
+    assert "--mode reverse:URL" in (wrong_ping(AT_LISTENER, Answer(502, "Bad Gateway", (), b"")) or "")
+    assert "--mode" not in (wrong_ping(PROBE, Answer(502, "Bad Gateway", (), b"")) or "")
 
 
 @pytest.mark.parametrize(
@@ -570,6 +734,20 @@ def test_the_files_are_printed_and_not_written(tmp_path: Path, conf: str) -> Non
         "==> /etc/containers/registries.conf.d/ns-inject.conf (new) <==\n# Written by ns-inject client"
     )
     assert list(root.iterdir()) == []
+
+
+def test_a_ca_that_the_system_has_not_taken_up_is_told(tmp_path: Path, conf: str) -> None:
+    (tmp_path / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    docker = ["docker", conf, f"--root={tmp_path}", f"--ca={tmp_path / 'ca.pem'}", "--proxy=http://127.0.0.1:1"]
+    conf_text = (tmp_path / "r.conf").read_text()
+    (tmp_path / "r.conf").write_text(conf_text.replace("quay.io", "docker.io"))
+    assert run(*docker, "--write")[0] == 0
+    said = f"{STORE} is not in /etc/ssl/certs/ca-certificates.crt: run update-ca-certificates\n"
+    assert said in run(*docker, "--check")[2]
+    bundle = tmp_path / "etc/ssl/certs/ca-certificates.crt"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text(f"# others\n{(tmp_path / STORE[1:]).read_text()}")
+    assert said not in run(*docker, "--check")[2]
 
 
 def test_nothing_is_written_where_one_file_cannot_be_merged(tmp_path: Path, conf: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,35 @@ def test_kubernetes_knows_every_field(kind: str, version: str) -> None:
         kubernetes_validate.validate(resource, version, strict=True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_kustomize_makes_the_same_of_it(kind: str) -> None:
-    made = build(KUBERNETES / kind)
+def built(directory: Path) -> list[Resource]:
+    made = build(directory)
     if made is None:
         lacking = pytest.fail if os.environ.get("CI") else pytest.skip
         lacking("no kustomize of version 4 or later, and no kubectl with one: python -m tests.install_kubectl")
-    assert by_name(list(YAML(typ="safe").load_all(made))) == by_name(composed(KUBERNETES / kind))
+    return list(YAML(typ="safe").load_all(made))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kustomize_makes_the_same_of_it(kind: str) -> None:
+    assert by_name(built(KUBERNETES / kind)) == by_name(composed(KUBERNETES / kind))
+
+
+def test_the_kustomizations_that_the_readme_has_change_what_they_say(tmp_path: Path) -> None:
+    ones_own, node_local = re.findall(r"(?s)```yaml\n(.*?)```", (DEPLOY / "README.md").read_text())
+    shutil.copytree(DEPLOY, tmp_path / "ns-inject/config/deploy")
+    rest = ones_own.partition("resources:\n")[0], ones_own[ones_own.index("images:\n") :]
+    for name, text in {"ones-own": ones_own, "node-local": "".join((rest[0], node_local, rest[1]))}.items():
+        mine = tmp_path / name
+        mine.mkdir()
+        (mine / "kustomization.yaml").write_text(text)
+        (mine / "registries.conf").write_text("# mine\n")
+        found = {each["kind"]: each for each in built(mine)}
+        assert {each["metadata"]["namespace"] for each in found.values()} == {"ns-inject"}
+        assert found["ConfigMap"]["data"] == {"registries.conf": "# mine\n"}
+        workload = found.get("Deployment") or found["DaemonSet"]
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == "registry.mine.example/ns-inject:0.1.0"
+        assert all("proxy.example.com" not in each for each in container["args"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -116,11 +139,12 @@ def test_the_time_to_end_is_longer_than_what_is_waited_for() -> None:
         assert int(re.findall(r"TimeoutStopSec=(\d+)", text)[0]) >= waited + 10
 
 
-def test_the_image_and_compose_ask_the_same_of_health() -> None:
+def test_health_is_asked_for_by_the_image_alone() -> None:
     image = (DEPLOY / "Containerfile").read_text()
     (asked,) = re.findall(r"(?s)HEALTHCHECK.*?CMD (\[.*?\])\n", image)
+    assert "/readyz" in json.loads(asked)[-1]
     (compose,) = documents(DEPLOY / "compose.yaml")
-    assert compose["services"]["ns-inject"]["healthcheck"]["test"] == ["CMD", *json.loads(asked)]
+    assert "healthcheck" not in compose["services"]["ns-inject"]
 
 
 def test_the_configuration_is_without_fault() -> None:

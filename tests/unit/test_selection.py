@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from oci_ns.fetch import Answer, FetchError, NoTlsError, Outgoing, UnreachableEr
 from oci_ns.health import BACK_OFF_MAX, BACK_OFF_MIN, CONFIRMED
 from oci_ns.index import RouteIndex
 from oci_ns.routes import RouteTable
-from oci_ns.selection import NoEndpointError, Selected, Selection, is_passed_over, rejection_of
+from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, is_passed_over, rejection_of
 from tests.unit.test_distribution import SHA
 
 CONF = """
@@ -310,6 +310,13 @@ def test_where_every_endpoint_fails_there_is_one_error_with_every_reason() -> No
         assert document["detail"][0] == {"endpoint": "a.example.com", "reason": "connection refused"}
 
     run(act)
+
+
+@pytest.mark.parametrize(("status", "said"), [(None, "no endpoint serves this: "), (404, "no endpoint has this: ")])
+def test_an_error_about_a_request_of_no_known_registry_says_this(status: int | None, said: str) -> None:
+    passed = replace(decide("app/manifests/1"), subject=None)
+    error = NoEndpointError(passed, [Rejection(passed, "not there", status)]).spec_error
+    assert error.message.startswith(said)
 
 
 @pytest.mark.parametrize(

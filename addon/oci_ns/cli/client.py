@@ -19,6 +19,7 @@ from oci_ns.clients.plan import Plan, SetupError
 from oci_ns.clients.probe import probes
 from oci_ns.clients.recipes import DOCKER, ENV, LISTENER, PROXIES, RECIPES, Setup
 from oci_ns.clients.registries import registries_of
+from oci_ns.clients.trust_store import not_taken_up
 from oci_ns.conf_files import SYSTEM
 from oci_ns.index import RouteIndex
 from oci_ns.reference import canonical_registry, is_host
@@ -169,7 +170,7 @@ def client(
         files = Root(root)
         plan = recipes.plan(setup, files)
         if check_only:
-            _check(setup, plan)
+            _check(setup, plan, files)
         elif write:
             _write(plan, files)
         else:
@@ -220,7 +221,7 @@ def _certificates(ca: str | None) -> str:
 
 def _env(setup: Setup, ca: Path, check_only: bool) -> None:
     if check_only:
-        _check(setup, Plan())
+        _check(setup, Plan(), Root(Path("/")))
     else:
         click.echo(env.exports(setup.proxy.url, setup.no_proxy, str(ca.absolute())), nl=False)
 
@@ -251,12 +252,13 @@ def _write(plan: Plan, files: Root) -> None:
     _show_rest(plan, "now run:")
 
 
-def _check(setup: Setup, plan: Plan) -> None:
+def _check(setup: Setup, plan: Plan, files: Root) -> None:
     wrong = [
         f"{file.path} {_WRONG[file.state]}: --write, and run the commands that it names"
         for file in plan.files
         if file.state in _WRONG
     ]
+    wrong += filter(None, (not_taken_up(files, file.path) for file in plan.files if file.state == "unchanged"))
     asked = probes(setup, recipes.covered(setup))
     wrong += asyncio.run(examine(asked, setup.certificates))
     for line in wrong:

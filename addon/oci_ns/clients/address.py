@@ -28,7 +28,12 @@ class ProxyAddress:
 
     @property
     def registry(self) -> str:
-        """The authority as image names have it: without the port where that is the scheme's own."""
+        """The authority as image names have it: without the port where that is the scheme's own.
+
+        With it where the host alone would be read as the first part of a repository of Docker Hub.
+        """
+        if "." not in self.host and self.host != "localhost":
+            return self.authority
         return self.authority.removesuffix(f":{DEFAULT_PORTS[self.scheme]}")
 
     @property

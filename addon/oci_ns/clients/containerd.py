@@ -7,7 +7,9 @@ only where the whole then reads as it did before but for that line.
 from __future__ import annotations
 
 import copy
+import fnmatch
 import json
+import posixpath
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -66,18 +68,63 @@ def left_over(files: Files) -> tuple[str, ...]:
 def config_path(files: Files) -> Plan:
     """containerd's CRI reads the directory. Raises SetupError where config.toml cannot be given that line."""
     before = files.text(CONFIG)
-    after = with_config_path(before)
+    imported = _imported(files, before or "")
+    after = before if imported else with_config_path(before)
     return Plan((File(CONFIG, before, after),), ("systemctl restart containerd",) if after != before else ())
+
+
+def _imported(files: Files, text: str) -> bool:
+    """Whether a file that config.toml imports has the directory.
+
+    Such a file's table of a plugin replaces the whole of it. Raises SetupError where that would take the line away.
+    """
+    found = False
+    for path in _imports(files, _parsed(text, CONFIG)):
+        settings = _parsed(files.text(path) or "", path)
+        plugin = _PLUGINS.get(settings.get("version", 1), "")
+        table = _table(settings, "plugins", plugin)
+        if not table:
+            continue
+        if not _names_directory(_table(table, "registry").get(_KEY)):
+            raise SetupError(
+                f"{path}, which {CONFIG} imports, has plugins.{plugin} in it, which replaces that of {CONFIG}: put "
+                f'{_KEY} = "{CONTAINERD}" into [plugins."{plugin}".registry] there'
+            )
+        found = True
+    return found
+
+
+def _imports(files: Files, settings: dict[str, Any]) -> Iterator[str]:
+    patterns = settings.get("imports")
+    for pattern in patterns if isinstance(patterns, list) else ():
+        place = posixpath.join(posixpath.dirname(CONFIG), str(pattern))
+        directory, _, name = place.rpartition("/")
+        yield from (f"{directory}/{each}" for each in files.names(directory) if fnmatch.fnmatchcase(each, name))
+
+
+def _table(settings: dict[str, Any], *path: str) -> dict[str, Any]:
+    for key in path:
+        below = settings.get(key)
+        settings = below if isinstance(below, dict) else {}
+    return settings
+
+
+def _names_directory(setting: object) -> bool:
+    return isinstance(setting, str) and CONTAINERD in setting.split(":")
+
+
+def _parsed(text: str, path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"{path} is not valid TOML: {error}") from None
 
 
 def with_config_path(text: str | None) -> str:
     """The file with the directory in its config_path. Raises SetupError."""
     if text is None or not text.strip():
         return f'version = 2\n\n[plugins."{_PLUGINS[2]}".registry]\n  {_KEY} = "{CONTAINERD}"\n'
-    try:
-        settings = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SetupError(f"{CONFIG} is not valid TOML: {error}") from None
+    settings = _parsed(text, CONFIG)
     plugin = _PLUGINS.get(settings.get("version", 1))
     if plugin is None:
         raise SetupError(f"{CONFIG} has version = {settings.get('version')!r}, which is not known: set {_KEY} by hand")
@@ -87,7 +134,7 @@ def with_config_path(text: str | None) -> str:
         there = registry.get(_KEY)
     except AttributeError:
         raise SetupError(f"{CONFIG}: plugins.{plugin}.registry is not a table: correct it") from None
-    if isinstance(there, str) and CONTAINERD in there.split(":"):
+    if _names_directory(there):
         return text
     if there:
         raise SetupError(

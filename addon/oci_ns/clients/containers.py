@@ -53,6 +53,8 @@ def _replaced(files: Files, prefixes: set[str]) -> tuple[str, ...]:
         for table in tables if isinstance(tables, list) else ():
             prefix = table.get("prefix") or table.get("location") if isinstance(table, dict) else None
             if prefix not in prefixes:
+                if any(str(prefix).startswith(f"{each}/") for each in prefixes):
+                    notes.append(f"the entry for {prefix} in {path} is longer, and counts for its images instead")
                 continue
             if path > DROP_IN:
                 raise SetupError(

@@ -31,6 +31,14 @@ def with_mirror(files: Files, url: str) -> File:
     return File(PATH, before, f"{after}\n")
 
 
+def left_over(files: Files) -> tuple[str, ...]:
+    """What to know of mirrors that are there, and may be of the recipe mirror."""
+    mirrors = _read(files.text(PATH)).get(_MIRRORS)
+    if not mirrors:
+        return ()
+    return (f'{PATH} has "{_MIRRORS}" yet, which docker.io is pulled from first: take out what is unused',)
+
+
 def check_proxies(files: Files, url: str) -> None:
     """Raises SetupError where daemon.json has another proxy, or cannot be read."""
     proxies = _read(files.text(PATH)).get("proxies")

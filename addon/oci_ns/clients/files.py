@@ -50,8 +50,11 @@ class Root:
             raise SetupError(f"{directory} cannot be listed: {error.strerror}") from None
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file or directory."""
-        return self._place(path).exists()
+        """Whether there is such a file or directory. Raises SetupError where that is not for us to know."""
+        try:
+            return self._place(path).exists()
+        except OSError as error:
+            raise SetupError(f"{path} cannot be read: {error.strerror}") from None
 
     def write(self, files: Iterable[File], now: datetime) -> list[Written]:
         """Write what differs, each file at once and whole, its earlier content kept beside it.
@@ -83,10 +86,15 @@ class Root:
         place = self._place(file.path)
         _make_directory(place.parent)
         backup = _back_up(place, now) if file.before is not None else None
-        if file.after is None:
-            place.unlink()
-        else:
-            replace_file(place, file.after.encode(), place.stat() if file.before is not None else None)
+        try:
+            if file.after is None:
+                place.unlink()
+            else:
+                replace_file(place, file.after.encode(), place.stat() if file.before is not None else None)
+        except OSError:
+            if backup is not None:
+                backup.unlink()
+            raise
         return Written(file, backup)
 
 

@@ -26,7 +26,7 @@ class Files(Protocol):
         """The names in a directory, sorted; none where there is no such directory."""
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file or directory."""
+        """Whether there is such a file or directory. Raises SetupError where that cannot be known."""
 
 
 @dataclass(frozen=True, slots=True)

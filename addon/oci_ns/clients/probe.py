@@ -22,6 +22,7 @@ from oci_ns.spec_error import first_error
 PROBES_MAX = 10
 """So many registries are asked for."""
 _SERVED = (200, 401)
+_NO_WAY = 502
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Probe:
     address: ProxyAddress
     ping: Outgoing
     via: Via | None = None
+
+    @property
+    def at_listener(self) -> bool:
+        """Whether ns-inject is asked as the registry itself would be, by its own address."""
+        return self.via is None and self.ping.connect_to is None
 
     @property
     def presence(self) -> Outgoing:
@@ -76,12 +82,18 @@ def unreachable(probe: Probe, error: FetchError, *, unverified: bool | None) -> 
 
     `unverified` tells of a second try, which trusted anyone: whether ns-inject answered it; None where there was none.
     """
-    reason = str(error).removeprefix(f"the upstream proxy {probe.address.host}:{probe.address.port}: ")
+    proxy = f"the upstream proxy {probe.address.host}:{probe.address.port}"
+    if str(error).startswith(f"{proxy} answers "):
+        told = str(error).removeprefix(f"{proxy} ")
+        return f"{probe.address.url} {told}, asked to let through: ns-inject has to run there with --mode regular"
+    reason = str(error).removeprefix(f"{proxy}: ")
     unknown = f"it does not read the TLS of {probe.registry}: is that in the configuration which ns-inject runs with?"
     if isinstance(error, NotTrustedError):
         if unverified:
             return f"ns-inject at {probe.address.url} presents another CA's certificate: give its own CA with --ca"
         return f"{probe.registry} by {probe.address.url}: {reason}; {unknown}"
+    if isinstance(error, NoTlsError) and probe.at_listener:
+        return f"{probe.address.url}: {reason}: is it http://{probe.address.authority}?"
     if isinstance(error, NoTlsError):
         return f"{probe.registry} by {probe.address.url}: {reason}; {unknown}"
     if isinstance(error, UnreachableError):
@@ -103,4 +115,6 @@ def wrong_ping(probe: Probe, answer: Answer) -> str | None:
         return None
     status = "" if answer.status == 200 else f"{answer.status} "
     told = f"{status}{said or answer.reason}"
-    return f"{probe.registry}: ns-inject answers {told}: see to the registry proxy, and to the log of ns-inject"
+    # Where endpoints fail, it says 200 to a ping.
+    mode = "; a listener has --mode reverse:URL, not regular" if probe.at_listener and answer.status == _NO_WAY else ""
+    return f"{probe.registry}: ns-inject answers {told}: see to the registry proxy, and to the log of ns-inject{mode}"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oci_ns.clients import containerd, containers, docker, hosts_file, systemd, trust_store
 from oci_ns.clients.address import ProxyAddress
@@ -156,6 +156,7 @@ def _mirror(setup: Setup, files: Files) -> Plan:
         if setup.recipe == MIRROR and setup.registries.wildcards:
             by_host[containerd.DEFAULT] = setup.proxy
         return containerd.mirrors(files, by_host, trusted=bool(secure)) + trust + notes
+    _check_names(setup)
     if setup.recipe == LISTENER:
         places = {host: (address, "") for host, address in setup.listeners.items()}
     else:
@@ -165,6 +166,15 @@ def _mirror(setup: Setup, files: Files) -> Plan:
     # CRI-O reads registries.conf when it starts.
     restart = Plan(commands=("systemctl restart crio",) if setup.client == CRI_O else ())
     return containers.mirrors(files, places, setup.registries) + trust + restart + notes
+
+
+def _check_names(setup: Setup) -> None:
+    for address in setup.addresses:
+        if ":" in address.host:
+            raise SetupError(
+                f"{address.url}: a mirror with an IPv6 address is no image name for {setup.client}, and nothing would "
+                "be pulled: give a name of it"
+            )
 
 
 def _https_proxy(setup: Setup, files: Files) -> Plan:
@@ -208,6 +218,9 @@ def _tidied(setup: Setup, files: Files, found: Plan) -> Plan:
     """With the files removed that another recipe wrote for this client."""
     paths: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    notes = trust_store.left_over(files, _CERTS_D[setup.client], {file.path for file in found.files})
+    if setup.client == DOCKER and setup.recipe != MIRROR:
+        notes += docker.left_over(files)
     if setup.client == PODMAN:
         paths += containers.left_over()
     if setup.client == CRI_O:
@@ -220,7 +233,12 @@ def _tidied(setup: Setup, files: Files, found: Plan) -> Plan:
     removed = without(files, paths, found.files)
     services = any(file.path.startswith("/etc/systemd/") for file in removed)
     hosts = files.text(hosts_file.PATH) or ""
-    notes: tuple[str, ...] = ()
     if setup.recipe != DNS and hosts_file.with_names(hosts, "", ()) != hosts:
-        notes = (f"{hosts_file.PATH} has names of the recipe dns yet, for every client here: take them out if unused",)
-    return found + Plan(removed, commands if services else (), notes)
+        notes += (f"{hosts_file.PATH} has names of the recipe dns yet, for every client here: take them out if unused",)
+    tidied = found + Plan(removed, commands if services else (), notes)
+    return replace(tidied, commands=tuple(sorted(tidied.commands, key=_turn)))
+
+
+def _turn(command: str) -> int:
+    """A service is started anew when all that it starts with is there."""
+    return 0 if not command.startswith("systemctl ") else 1 if command == "systemctl daemon-reload" else 2

@@ -6,11 +6,13 @@ of them read every *.crt in the directory of a host); update-ca-certificates(8),
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
-from oci_ns.clients.plan import File, Files, Plan
+from oci_ns.clients.plan import File, Files, Plan, SetupError
 
+_BODY = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END", re.DOTALL)
 CERTIFICATE = "ns-inject.crt"
 """A name of its own, beside a CA that is there already."""
 DOCKER = "/etc/docker/certs.d"
@@ -25,14 +27,24 @@ class _Store:
     directory: str
     suffix: str
     command: str
+    bundle: str
+    """What that command makes, and programs read."""
 
 
-_DEBIAN = _Store("/usr/local/share/ca-certificates", "crt", "update-ca-certificates")
+_DEBIAN = _Store(
+    "/usr/local/share/ca-certificates", "crt", "update-ca-certificates", "/etc/ssl/certs/ca-certificates.crt"
+)
 _STORES = (
     _DEBIAN,
-    _Store("/etc/pki/ca-trust/source/anchors", "pem", "update-ca-trust extract"),
-    _Store("/etc/pki/trust/anchors", "pem", "update-ca-certificates"),
-    _Store("/etc/ca-certificates/trust-source/anchors", "crt", "update-ca-trust extract"),
+    _Store(
+        *("/etc/pki/ca-trust/source/anchors", "pem", "update-ca-trust extract"),
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    ),
+    _Store("/etc/pki/trust/anchors", "pem", "update-ca-certificates", "/var/lib/ca-certificates/ca-bundle.pem"),
+    _Store(
+        *("/etc/ca-certificates/trust-source/anchors", "crt", "update-ca-trust extract"),
+        "/etc/ca-certificates/extracted/tls-ca-bundle.pem",
+    ),
 )
 
 
@@ -50,8 +62,36 @@ def _directory_of(files: Files, directory: str, host: str) -> str:
     return theirs
 
 
+def left_over(files: Files, directory: str, kept: Container[str]) -> tuple[str, ...]:
+    """What to know of CAs of ours that are there beside the kept, by this client's directory or the system's store."""
+    try:
+        places = [f"{directory}/{host}/{CERTIFICATE}" for host in files.names(directory)]
+        places += [_place(store) for store in _STORES]
+        there = [place for place in places if place not in kept and files.exists(place)]
+    except SetupError:
+        # It is not for this to say that a client cannot be set up.
+        return ()
+    if not there:
+        return ()
+    return (f"trusted yet, and maybe by other clients, too: {', '.join(there)}: take out what is unused",)
+
+
 def in_system_store(files: Files, certificates: str) -> Plan:
     """The CA for everything on the machine, where its distribution wants it."""
     store = next((each for each in _STORES if files.exists(each.directory)), _DEBIAN)
-    path = f"{store.directory}/ns-inject.{store.suffix}"
+    path = _place(store)
     return Plan((File(path, files.text(path), certificates),), (store.command,))
+
+
+def not_taken_up(files: Files, path: str) -> str | None:
+    """What is wrong with a CA in the system's store that its command has not taken up; None for any other file."""
+    store = next((each for each in _STORES if _place(each) == path), None)
+    if store is None:
+        return None
+    bundle = "".join((files.text(store.bundle) or "").split())
+    missing = [each for each in _BODY.findall(files.text(path) or "") if "".join(each.split()) not in bundle]
+    return f"{path} is not in {store.bundle}: run {store.command}" if missing else None
+
+
+def _place(store: _Store) -> str:
+    return f"{store.directory}/ns-inject.{store.suffix}"

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -345,6 +346,11 @@ class Podman:
             registries_conf = registries_conf or _empty_file(self._directory / "registries.conf")
             self._env |= {"CONTAINERS_CONF": str(settings), "CONTAINERS_REGISTRIES_CONF": str(registries_conf)}
 
+    @property
+    def directories(self) -> tuple[Path, Path]:
+        """Where it has all that it writes: whoever runs it has to own them."""
+        return self._directory, self._run_directory
+
     def pull(self, reference: str, *, tls_verify: bool = True, options: Sequence[str] = ()) -> str:
         """Pull an image and return the digest of what the tag stood for: for a multi-platform image, its index's."""
         flags = [] if tls_verify else ["--tls-verify=false"]
@@ -370,10 +376,22 @@ class Podman:
 
     def podman(self, *arguments: str, timeout: float = 120.0) -> CompletedProcess[str]:
         """Run podman; it is a ClientError when it fails."""
+        return _run(self._surroundings.command([*self._command, *arguments]), env=self._env, timeout=timeout)
+
+    def compose(self, *arguments: str | Path, run_options: Sequence[str] = (), timeout: float = 120.0) -> None:
+        """Run podman-compose, which runs this podman; it is a ClientError when it fails."""
+        program = self._directory / "podman"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(self._command)} "$@"\n')
+        program.chmod(0o755)
+        options = [f"--podman-path={program}", f"--podman-run-args={shlex.join(run_options)}"]
+        command = [require("podman-compose"), *options, *arguments]
+        _run(self._surroundings.command(command), env=self._env, timeout=timeout)
+
+    @property
+    def _command(self) -> list[str]:
         run_directory = self._run_directory
         places = [f"--root={self._directory / 'storage'}", f"--runroot={run_directory / 'run'}"]
-        command = [require("podman"), *places, f"--tmpdir={run_directory / 'tmp'}", *arguments]
-        return _run(self._surroundings.command(command), env=self._env, timeout=timeout)
+        return [require("podman"), *places, f"--tmpdir={run_directory / 'tmp'}"]
 
     def remove_all(self) -> None:
         """Forget all images, so that the next pull asks the registry for all of it."""

@@ -42,6 +42,7 @@ def make_root(root: Path) -> None:
     (root / "tmp").chmod(0o1777)
     (root / "etc").mkdir()
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/sbin/nologin\n")
+    (root / "etc/nsswitch.conf").write_text("hosts: files dns\n")
     # Where everybody may go: the interpreter may be someone's own.
     for path, _, _ in os.walk(root):
         if Path(path) != root / "tmp":
