@@ -16,7 +16,16 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http_stream, options, views
+from oci_ns import (
+    connection_ends,
+    connection_log,
+    flow_recording,
+    http1_answers,
+    http1_requests,
+    http_stream,
+    options,
+    views,
+)
 from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
@@ -45,6 +54,10 @@ logger = logging.getLogger(__name__)
 # With these, no connection to the source registry is opened for a request that will not go there: by default mitmproxy
 # connects before it reads the request, and asks the origin for its certificate.
 _QUIET_DEFAULTS: dict[str, object] = {"connection_strategy": "lazy", "upstream_cert": False}
+
+# What is no blob is kept until all of it is there, so that it can be read; but not what has no end. Manifests have
+# no more than 4 MiB (distribution-spec, "Pushing Manifests").
+_BODY_DEFAULTS: dict[str, object] = {"stream_large_bodies": "16m"}
 
 # What mitmweb shows of each flow by itself, and the comment.
 _WEB_COLUMNS = ["tls", "icon", "path", "method", "status", "size", "time", "comment"]
@@ -107,10 +120,11 @@ class NsInject:
         views.register()
         http_stream.install()
         http1_answers.install()
+        http1_requests.install()
         connection_ends.install()
         connection_log.install()
         flow_recording.install()
-        defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
+        defaults = _QUIET_DEFAULTS | _BODY_DEFAULTS | _WEB_DEFAULTS
         unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
 

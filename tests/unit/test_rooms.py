@@ -18,6 +18,8 @@ KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwa
     "flow_file",
     "flow_recording",
     "http1_answers",
+    "http1_heads",
+    "http1_requests",
     "http_stream",
     "no_answer",
     "observed",
