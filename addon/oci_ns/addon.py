@@ -14,6 +14,7 @@ from pathlib import Path
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
+from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from oci_ns import (
@@ -30,8 +31,9 @@ from oci_ns.auth_files import find_auth_files, load_logins
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
 from oci_ns.client import HttpClient
+from oci_ns.closed import read_as_http
 from oci_ns.conf_files import find_sources
-from oci_ns.decision import Decision, Policy
+from oci_ns.decision import Decision, Policy, Unresolved
 from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
@@ -73,6 +75,12 @@ class LastWord:
     def request(self, flow: http.HTTPFlow) -> None:
         """See the request in its last moment."""
         self._addon.forwarding.leaves(flow)
+
+    def next_layer(self, data: layer.NextLayer) -> None:
+        """See what a connection is taken for."""
+        table = self._addon.table
+        if table.policy.unresolved is Unresolved.REJECT:
+            read_as_http(data, table.index.may_rewrite)
 
     def tls_start_server(self, data: tls.TlsData) -> None:
         """Amend what mitmproxy has set up for a connection to an endpoint."""

@@ -12,6 +12,7 @@ from tests.unit.rooms import CORE, MODULES, PACKAGE, imports, reachable
 
 KNOW_MITMPROXY = {"addon", "demo", "exchange_hook", "exchanges", "flows", "forwarding", "network", "options"} | {
     "accounting",
+    "closed",
     "commands",
     "completion",
     "connection_ends",
