@@ -80,7 +80,7 @@ class Forwarding:
         decision = decided.decision
         origin = origin_of(decided.asked, decided.addressed, request.headers.fields, fields)
         authority = None if request.data.http_version in _HTTP_1 else request.authority
-        error = refusal(origin.target, origin.fields, fields, authority)
+        error = refusal(request.method, origin.target, origin.fields, fields, authority)
         if error is not None:
             self._refuse(flow, origin, decided, error)
             end(flow)

@@ -15,17 +15,23 @@ from oci_ns.header_fields import HeaderFields
 from oci_ns.spec_error import SpecError
 
 _is_target = re.compile(r"[^\x00-\x20#\x7f]*").fullmatch
+_is_method = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _parameters = re.compile(r";[^/]*")
 _has_control = re.compile(rb"[\x00\n\x0b\x0c\r]").search
 _DOTS = frozenset({".", ".."})
 
 
-def refusal(target: str, fields: Fields, by_name: HeaderFields, authority: str | None) -> SpecError | None:
+def refusal(method: str, target: str, fields: Fields, by_name: HeaderFields, authority: str | None) -> SpecError | None:
     """The answer to a request for `target` that is not sent on; None where it is.
 
     `fields` are its header fields and `by_name` the same. `authority` is the :authority of a request by HTTP/2 or
     later, None of any other. No value is quoted.
     """
+    # By HTTP/2 there may be anything in either; by HTTP/1 it would be sent on as it is.
+    if _is_method(method) is None:
+        return _refused("its method is none")
+    if target and target[0] not in "/*":
+        return _refused("its target is no path")
     if _is_target(target) is None:
         return _refused("there is a space, a # or a control character in its target")
     if _is_misleading(target.partition("?")[0]):

@@ -213,10 +213,15 @@ def test_a_host_that_is_none_leads_nowhere_but_where_the_client_went(name: str, 
 
 
 def h2(
-    world: World, *, path: str = "/v2/a/b/tags/list", authority: str = SOURCE, extra: Sequence[tuple[str, str]] = ()
+    world: World,
+    *,
+    method: str = "GET",
+    path: str = "/v2/a/b/tags/list",
+    authority: str = SOURCE,
+    extra: Sequence[tuple[str, str]] = (),
 ) -> int | None:
     world.clear()
-    fields = [(":method", "GET"), (":scheme", "https"), (":authority", authority), (":path", path), *extra]
+    fields = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path), *extra]
     with tls(world.proxy.port, f"{SOURCE}:443", world.proxy.ca_pem) as connection:
         status, _ = exchange(connection, [(name.encode(), value.encode()) for name, value in fields])
     return status
@@ -244,6 +249,16 @@ def test_over_http_2_too_bytes_are_refused_or_stay_where_they_are(name: str, pla
         assert request.raw.count(b"HTTP/1.1\r\n") == 1
     if place in ("host", "authority"):
         assert world.arrived() == []
+
+
+@pytest.mark.parametrize("path", [f"/v2/{SOURCE}/a/b/tags/list", "/token"])
+@pytest.mark.parametrize(
+    "method",
+    [f"GET /v2/{FORGED} HTTP/1.1\r\nHost: {MIRROR}\r\n\r\nGET", f"GET /v2/{FORGED}?", "GET\t/x", "G\r\nET", ""],
+)
+def test_over_http_2_too_a_method_is_one_word(method: str, path: str, world: World) -> None:
+    assert h2(world, method=method, path=path, authority=MIRROR) in {400, None}
+    assert world.arrived() == []
 
 
 def test_over_http_2_a_host_may_say_what_the_authority_says(world: World) -> None:

@@ -63,7 +63,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "without_namespace": without_namespace,
     "with_first_namespace_only": with_first_namespace_only,
     "scopes": lambda text: with_scopes_moved(f"/token?scope={text}", str),
-    "refusal": lambda text: refusal(text, (), HeaderFields(()), None),
+    "refusal": lambda text: refusal("GET", f"/{text}", (), HeaderFields(()), None),
     "host": is_host,
     "registry": canonical_registry,
     "image": parse_image,

@@ -12,8 +12,8 @@ HOST = (b"Host", b"quay.io")
 SECRET = b"Bearer of-the-client"
 
 
-def status(target: str, fields: Fields = (HOST,), authority: str | None = None) -> int | None:
-    error = refusal(target, fields, HeaderFields(fields), authority)
+def status(target: str, fields: Fields = (HOST,), authority: str | None = None, method: str = "GET") -> int | None:
+    error = refusal(method, target, fields, HeaderFields(fields), authority)
     return None if error is None else error.status
 
 
@@ -84,10 +84,25 @@ def test_what_no_target_has_is_refused_whatever_the_target(target: str, characte
     assert status(target.format(character), ()) == 400
 
 
+@pytest.mark.parametrize("target", ["x/v2/", "@ghcr.io/", "http://ghcr.io/v2/", "?ns=x", ":80/"])
+def test_a_target_that_is_no_path_is_refused(target: str) -> None:
+    assert status(target) == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "M-SEARCH", "get", "x"])
+def test_any_method_is_sent_on(method: str) -> None:
+    assert status("/v2/", method=method) is None
+
+
+@pytest.mark.parametrize("method", ["", "GET ", "GET / HTTP/1.1\r\n\r\nGET", "G\tT", "G\u00c9T", "GET/", "\x1bGET"])
+def test_what_is_no_method_is_refused(method: str) -> None:
+    assert status("/v2/", method=method) == 400
+
+
 @pytest.mark.parametrize("character", [b"\0", b"\n", b"\x0b", b"\x0c", b"\r", b"\r\n "])
 def test_a_line_break_in_a_field_is_refused_and_the_value_is_not_quoted(character: bytes) -> None:
     fields = (HOST, (b"Authorization", SECRET + character + b"x"))
-    error = refusal("/v2/", fields, HeaderFields(fields), None)
+    error = refusal("GET", "/v2/", fields, HeaderFields(fields), None)
     assert error is not None
     assert error.status == 400
     assert "Authorization" in error.message
