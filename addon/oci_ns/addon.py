@@ -14,13 +14,15 @@ from pathlib import Path
 from mitmproxy import ctx, exceptions, http, optmanager, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
+from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http_stream, options
+from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http1_requests, http_stream, options
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
+from oci_ns.closed import read_as_http
 from oci_ns.conf_files import find_sources
-from oci_ns.decision import Decision, Policy
+from oci_ns.decision import Decision, Policy, Unresolved
 from oci_ns.endpoints import Carrier
 from oci_ns.exchange_hook import HookedCarrier
 from oci_ns.forwarding import Forwarding
@@ -47,6 +49,10 @@ logger = logging.getLogger(__name__)
 # connects before it reads the request, and asks the origin for its certificate.
 _QUIET_DEFAULTS: dict[str, object] = {"connection_strategy": "lazy", "upstream_cert": False}
 
+# What is no blob is kept until all of it is there, so that it can be read; but not what has no end. Manifests have
+# no more than 4 MiB (distribution-spec, "Pushing Manifests").
+_BODY_DEFAULTS: dict[str, object] = {"stream_large_bodies": "16m"}
+
 # What mitmweb shows of each flow by itself, and the comment.
 _WEB_COLUMNS = ["tls", "icon", "path", "method", "status", "size", "time", "comment"]
 _WEB_DEFAULTS: dict[str, object] = {"web_columns": _WEB_COLUMNS}
@@ -61,6 +67,12 @@ class LastWord:
     def request(self, flow: http.HTTPFlow) -> None:
         """See the request in its last moment."""
         self._addon.forwarding.leaves(flow)
+
+    def next_layer(self, data: layer.NextLayer) -> None:
+        """See what a connection is taken for."""
+        table = self._addon.table
+        if table.policy.unresolved is Unresolved.REJECT:
+            read_as_http(data, table.index.may_rewrite)
 
     def tls_start_server(self, data: tls.TlsData) -> None:
         """Amend what mitmproxy has set up for a connection to an endpoint."""
@@ -108,10 +120,11 @@ class NsInject:
         adapters.register()
         http_stream.install()
         http1_answers.install()
+        http1_requests.install()
         connection_ends.install()
         connection_log.install()
         flow_recording.install()
-        defaults = _QUIET_DEFAULTS | _WEB_DEFAULTS
+        defaults = _QUIET_DEFAULTS | _BODY_DEFAULTS | _WEB_DEFAULTS
         unset = {name: value for name, value in defaults.items() if _is_unset(ctx.options, name)}
         ctx.options.update(**unset)
 

@@ -16,7 +16,9 @@ _PLAIN_PARAMETERS = frozenset(
     {"ns", "n", "last", "digest", "mount", "from", "artifactType", "tag", "scope", "service", "page_size"}
 )
 _DIGEST = r"sha(?:256|384|512):|[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,}"
-_without_login = re.compile(rf"""[^\s/@"'<>()\[\]]+@(?!{_DIGEST})""")
+_OF_LOGIN = r"""[^\s/@"'<>()\[\]]"""
+# Looked for where such characters begin, and not at each of them again: a text may be as long as a client likes.
+_without_login = re.compile(rf"(?<!{_OF_LOGIN}){_OF_LOGIN}++@(?!{_DIGEST})")
 
 
 def without_logins(text: str) -> str:

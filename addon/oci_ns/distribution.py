@@ -183,9 +183,11 @@ def escape_namespace(namespace: str) -> str:
     return quote_plus(namespace, safe="", errors="surrogateescape")
 
 
+_SPELLINGS = frozenset({"ns", "n%73", "%6es", "%6Es", "%6e%73", "%6E%73"})
+
+
 def _is_namespace_parameter(parameter: str) -> bool:
-    key = parameter.partition("=")[0]
-    return key == "ns" or ("%" in key and unquote_plus(key) == "ns")
+    return parameter.partition("=")[0] in _SPELLINGS
 
 
 def _may_have_namespace(query: str) -> bool:

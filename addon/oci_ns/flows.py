@@ -17,6 +17,7 @@ from oci_ns.decision import Action, Decision, Source, url_of
 from oci_ns.distribution import Operation, namespaces_in
 from oci_ns.exchanges import CREDENTIALS, Origin, error_response, greeting, response_of
 from oci_ns.fetch import Answer
+from oci_ns.header_fields import HeaderFields
 from oci_ns.spec_error import SpecError
 from oci_ns.way_back import WayBack
 
@@ -37,6 +38,17 @@ def end(flow: http.HTTPFlow) -> None:
     flow.request.path = quote(flow.request.path, safe=_PRINTED, errors="surrogateescape")
     if flow.response is not None and not (flow.request.is_http2 or flow.request.is_http3):
         flow.response.headers["Connection"] = "close"
+
+
+def drop_upgrade(flow: http.HTTPFlow, fields: HeaderFields) -> None:
+    """Let a client that asks for another protocol go on with this one, as any server may (RFC 9110, section 7.8).
+
+    The other one (HTTP/2 in plain text, say) would be a tunnel that nobody reads. WebSockets are read, as messages.
+    `fields` are the request's.
+    """
+    asked = fields.get("upgrade")
+    if asked is not None and asked.strip().lower() != "websocket":
+        flow.request.headers.pop("Upgrade", None)
 
 
 def drop_login_of_listener(flow: http.HTTPFlow) -> None:

@@ -21,7 +21,7 @@ from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
 from oci_ns.exchanges import Origin, origin_of, redirect
 from oci_ns.fetch import NotAuthorizedError, UnsendableError
-from oci_ns.flows import answer_with, apply, drop_login_of_listener, end, for_the_client, is_decided
+from oci_ns.flows import answer_with, apply, drop_login_of_listener, drop_upgrade, end, for_the_client, is_decided
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
 from oci_ns.logins.token_scope import with_scopes_moved
@@ -72,6 +72,7 @@ class Forwarding:
         if self._decisions.table is not table:
             self._decisions = Decisions(table)
         fields = HeaderFields(request.headers.fields)
+        drop_upgrade(flow, fields)
         named = fields.get("host") if request.data.http_version in _HTTP_1 else request.host_header
         decided = self._decisions.decide(
             request.method, request.scheme, named, request.host, request.port, request.path
@@ -79,7 +80,7 @@ class Forwarding:
         decision = decided.decision
         origin = origin_of(decided.asked, decided.addressed, request.headers.fields, fields)
         authority = None if request.data.http_version in _HTTP_1 else request.authority
-        error = refusal(origin.target, origin.fields if decision.operation is not None else (), fields, authority)
+        error = refusal(request.method, origin.target, origin.fields, fields, authority)
         if error is not None:
             self._refuse(flow, origin, decided, error)
             end(flow)

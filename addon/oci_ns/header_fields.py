@@ -15,9 +15,15 @@ class HeaderFields:
 
     def __init__(self, fields: Fields) -> None:
         values: dict[bytes, bytes] = {}
+        several: dict[bytes, list[bytes]] = {}
         for name, value in fields:
             key = name.lower()
-            values[key] = value if key not in values else b"%s, %s" % (values[key], value)
+            if key in values:
+                several.setdefault(key, [values[key]]).append(value)
+            else:
+                values[key] = value
+        for key, each in several.items():
+            values[key] = b", ".join(each)
         self._values = values
 
     def get(self, name: str) -> str | None:

@@ -1,6 +1,7 @@
 """What mitmproxy does not know of an HTTP/1 answer: interim responses, trailers, and how long a head may be.
 
-By itself mitmproxy takes an interim response for the answer, fails at trailers, and reads a head that never ends.
+By itself mitmproxy takes an interim response for the answer, fails at trailers, and reads a head that never ends. Of
+chunks what is said here is true of requests, too.
 """
 
 from __future__ import annotations
@@ -10,15 +11,23 @@ from typing import Any
 import h11
 from h11._readers import ChunkedReader
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import _base, _events, _http1
 
+from oci_ns.http1_heads import Head
+
 HEAD_MAX = 2**20
 """In bytes. Go's own client takes ten times as much, most servers make no more than a hundredth of it."""
+_END_OF_CHUNK = b"\r\n"
 
 
 class Client(_http1.Http1Client):
     """Reads answers."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._head = Head(HEAD_MAX)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         """Read the head of the answer.
@@ -34,6 +43,10 @@ class Client(_http1.Http1Client):
             self.state = self.done
             return
         while True:
+            excess = self._head.excess(event, self.buf._data)
+            if excess:
+                yield from self._break_off(f"the head of the answer {excess}")
+                return
             interim = False
             for command in super().read_headers(event):
                 if _is_interim(command):
@@ -43,22 +56,28 @@ class Client(_http1.Http1Client):
             if not interim:
                 break
             self.response = None
+            self._head.ends()
             event = events.DataReceived(self.conn, b"")
-        if self.state == self.read_headers and self.stream_id is not None and len(self.buf) > HEAD_MAX:
-            yield commands.CloseConnection(self.conn)
-            yield _base.ReceiveHttp(
-                _events.ResponseProtocolError(
-                    self.stream_id,
-                    f"the head of the answer is larger than {HEAD_MAX // 2**10} KiB",
-                    _events.ResponseProtocolError.code,
-                )
-            )
-            self.buf = type(self.buf)()
-            self.state = self.done
+        if self.state != self.read_headers:
+            self._head.ends()
 
     def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Read the body of the answer; what comes behind it while the request is still under way is no part of it."""
-        return self._after_the_answer(event) if self.response_done else super().read_body(event)
+        if self.response_done:
+            yield from self._after_the_answer(event)
+            return
+        yield from super().read_body(event)
+        # Of the body itself nothing stays in the buffer.
+        if self.state == self.read_body and len(self.buf) > HEAD_MAX:
+            yield from self._break_off(f"more than {HEAD_MAX // 2**10} KiB of the answer are no part of its body")
+
+    def _break_off(self, message: str) -> layer.CommandGenerator[None]:
+        yield commands.CloseConnection(self.conn)
+        if self.stream_id is not None:
+            code = _events.ResponseProtocolError.code
+            yield _base.ReceiveHttp(_events.ResponseProtocolError(self.stream_id, message, code))
+        self.buf = type(self.buf)()
+        self.state = self.done
 
     def _after_the_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
         # mitmproxy would hang up on the client, which then might never see the answer.
@@ -79,6 +98,10 @@ class Chunks(ChunkedReader):
 
     def __call__(self, buffer: Any) -> Any:
         """The next part of the body, the end of it, or None where more is needed."""
+        left: Any = self._bytes_to_discard
+        # h11 before 0.16 takes any two bytes for the end of a chunk, which others may read as the next one's beginning.
+        if isinstance(left, int) and left and not _END_OF_CHUNK[-left:].startswith(bytes(buffer._data[:left])):
+            raise h11.RemoteProtocolError("a chunk does not end where its size says")
         event = super().__call__(buffer)
         return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
 

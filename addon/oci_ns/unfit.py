@@ -14,23 +14,28 @@ from oci_ns.fetch import Fields
 from oci_ns.header_fields import HeaderFields
 from oci_ns.spec_error import SpecError
 
-_is_target = re.compile(r"[^\x00-\x20\x7f]*").fullmatch
+_is_target = re.compile(r"[^\x00-\x20#\x7f]*").fullmatch
+_is_method = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_parameters = re.compile(r";[^/]*")
 _has_control = re.compile(rb"[\x00\n\x0b\x0c\r]").search
 _DOTS = frozenset({".", ".."})
 
 
-def refusal(target: str, fields: Fields, by_name: HeaderFields, authority: str | None) -> SpecError | None:
+def refusal(method: str, target: str, fields: Fields, by_name: HeaderFields, authority: str | None) -> SpecError | None:
     """The answer to a request for `target` that is not sent on; None where it is.
 
-    `fields` are its header fields and `by_name` the same: none where it is no registry's, since others' are their own.
-    `authority` is the :authority of a request by HTTP/2 or later, None of any other. No value is quoted.
+    `fields` are its header fields and `by_name` the same. `authority` is the :authority of a request by HTTP/2 or
+    later, None of any other. No value is quoted.
     """
+    # By HTTP/2 there may be anything in either; by HTTP/1 it would be sent on as it is.
+    if _is_method(method) is None:
+        return _refused("its method is none")
+    if target and target[0] not in "/*":
+        return _refused("its target is no path")
     if _is_target(target) is None:
-        return _refused("there is a space or a control character in its target")
+        return _refused("there is a space, a # or a control character in its target")
     if _is_misleading(target.partition("?")[0]):
         return SpecError(404, "NAME_INVALID", "the request is not sent on: its path is another than it seems to be")
-    if not fields:
-        return None
     host = by_name.get("host")
     if host is not None:
         # Several fields of one name are one value with commas, of which no host has any.
@@ -51,12 +56,18 @@ def _refused(reason: str) -> SpecError:
 def _is_misleading(path: str) -> bool:
     """Whether some servers find another path than stands there, and either of the two is below /v2.
 
-    They resolve dot segments, or take several slashes, or a backslash, for one (RFC 3986, section 6.2.2.3).
+    They resolve dot segments, take several slashes, or a backslash, for one (RFC 3986, section 6.2.2.3), or leave out
+    the parameters of a segment (section 3.3), which no name of the distribution API has.
     """
-    if path.startswith("/v2") and "/." not in path and "%" not in path and "\\" not in path:
+    if path.startswith("/v2") and "/." not in path and "%" not in path and "\\" not in path and ";" not in path:
         return False
-    decoded = unquote(path, errors="replace").replace("\\", "/")
-    resolved = f"/{posixpath.normpath(decoded).lstrip('/')}"
+    decoded = _decoded(path)
+    plain = _decoded(_parameters.sub("", path)) if ";" in path else decoded
+    resolved = f"/{posixpath.normpath(plain).lstrip('/')}"
     if not any(each == "/v2" or each.startswith("/v2/") for each in (resolved, decoded)):
         return False
-    return not decoded.startswith("/v2") or not _DOTS.isdisjoint(decoded.split("/"))
+    return plain != decoded or not decoded.startswith("/v2") or not _DOTS.isdisjoint(plain.split("/"))
+
+
+def _decoded(path: str) -> str:
+    return unquote(path, errors="replace").replace("\\", "/")

@@ -15,7 +15,8 @@ from oci_ns.decision import url_of
 from oci_ns.distribution import Moved, join, with_namespace, without_namespace
 from oci_ns.reference import DEFAULT_PORTS, canonical_registry, registry_name, split_host
 
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
+# One that does not end goes to the end: to look behind each quotation mark in it would take hours.
+_QUOTED = r'"(?:[^"\\]|\\.)*+"?'
 _LINK_TARGET = re.compile(rf"{_QUOTED}|<(?P<reference>[^<>]*)>")
 _REALM = re.compile(r'(?P<before>\brealm\s*=\s*)"(?P<url>[^"\\]*)"', re.IGNORECASE)
 

@@ -7,6 +7,7 @@ import http.client
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,8 @@ from lab.wire import (
 UPLOAD = "/v2/team/app/blobs/uploads/1"
 TIMES = 25
 FEW_TIMES = 3
+HUGE = 1_000_000
+PATIENCE_SECONDS = 20
 CONNECTIONS = 1000
 REFUSED = {417: ["127.0.0.1: 417"]}
 SILENT = {"ns_upstream_timeout": "60"}
@@ -286,6 +289,65 @@ def test_a_connection_that_the_endpoint_closes_when_it_is_used_again_is_no_fault
         assert (response.status, body) == (200, content)
     client.close()
     assert not world.told(mark)
+    world.goes_on()
+
+
+LINE = "GET http://quay.test/v2/ HTTP/1.1\r\nHost: quay.test\r\n"
+TOO_LONG = {
+    "a target": (LINE.replace("/v2/", f"/v2/{'%61' * HUGE}"), "is larger than 128 KiB"),
+    "a field": (f"{LINE}X: {'x' * HUGE}", "is larger than 128 KiB"),
+    "many fields": (LINE + "X: y\r\n" * HUGE, "(is larger than 128 KiB|has more than 2000 lines)"),
+    "a field that is folded often": (
+        f"{LINE}X: y\r\n" + " y\r\n" * HUGE,
+        "(is larger than 128 KiB|has more than 2000 lines)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TOO_LONG)
+def test_a_head_without_end_is_refused_and_keeps_nobody_waiting(what: str, world: World) -> None:
+    text, reason = TOO_LONG[what]
+    data = text.encode()
+    mark = len(world.runner.log())
+
+    def insist() -> None:
+        for _ in range(FEW_TIMES):
+            with world.connect() as client:
+                # It is not read to its end, so that the answer may be lost to the reset.
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(data)
+                assert statuses(read_all(client)) in ([431], [])
+
+    begin = time.monotonic()
+    assert_nothing_is_kept(world.runner.pid, insist)
+    world.goes_on()
+    assert time.monotonic() - begin < PATIENCE_SECONDS
+    told = re.findall(f"the head of the request {reason}", world.runner.log()[mark:])
+    assert len(told) == 2 * FEW_TIMES
+
+
+NO_END = {
+    "a chunk's size": ("PATCH", UPLOAD, "Transfer-Encoding: chunked", "1;" + "x" * HUGE),
+    "trailers": ("PATCH", UPLOAD, "Transfer-Encoding: chunked", "0\r\n" + "X: y\r\n" * HUGE),
+    "requests behind it": ("GET", "/v2/team/app/tags/list", "X: y", LINE * HUGE),
+}
+
+
+@pytest.mark.parametrize("what", NO_END)
+def test_what_has_no_end_behind_the_head_of_a_request_does_not_fill_the_memory(what: str, world: World) -> None:
+    method, path, field, rest = NO_END[what]
+    world.server.play = Talk.stall
+    authority = world.server.authority
+    data = f"{method} http://{authority}{path} HTTP/1.1\r\nHost: {authority}\r\n{field}\r\n\r\n{rest}".encode()
+
+    def insist() -> None:
+        for _ in range(FEW_TIMES):
+            with world.connect() as client:
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(data)
+                assert read_all(client) == b""
+
+    assert_nothing_is_kept(world.runner.pid, insist)
     world.goes_on()
 
 

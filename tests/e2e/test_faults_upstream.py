@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from lab.fixtures import SkopeoFactory
 from lab.leaks import assert_nothing_is_kept
 from lab.mitmdump import Mitmdump
 from lab.network import PrivateNetwork
-from lab.process import wait_until
+from lab.process import rss_kib, wait_until
 from lab.serve import Serve
 from lab.wire import (
     BLOB,
@@ -57,6 +58,8 @@ CHUNKED = b"Transfer-Encoding: chunked"
 TOGETHER = 64
 TIMES = 5
 HUGE = 10_000_000
+MANY = 100_000
+ENDLESS_MIB = 400
 
 
 def part(*parts: bytes, then: Callable[[Talk], object] = lambda _: None) -> Play:
@@ -104,12 +107,29 @@ BEFORE_THE_ANSWER = {
     "sends a huge header in one line": Fault(
         part(head(OK, b"X: " + b"x" * HUGE), BLOB), "the head of the answer is larger than 1024 KiB"
     ),
+    "sends a header of very many lines": Fault(
+        part(head(OK, *[b"X: y"] * MANY), BLOB), "the head of the answer has more than 2000 lines"
+    ),
+    "sends a header that is folded very often": Fault(
+        part(head(OK, b"X: y", *[b" y"] * MANY), BLOB), "the head of the answer has more than 2000 lines"
+    ),
 }
 IN_THE_BODY = {
     "closes": Fault(part(head(OK, length(BLOB)), HALF), "truncated: .* after 51200 of 102400 bytes"),
     "closes between chunks": Fault(part(head(OK, CHUNKED), chunk(HALF)), "truncated: .* after 51200 bytes"),
     "closes in a chunk": Fault(part(head(OK, CHUNKED), chunk(HALF)[:-100]), "truncated: "),
     "sends no chunk": Fault(part(head(OK, CHUNKED), chunk(HALF), b"zz\r\n"), "truncated: .*illegal chunk header"),
+    "ends a chunk elsewhere": Fault(
+        part(head(OK, CHUNKED), chunk(HALF)[:-2], b"xx0\r\n\r\n"),
+        "truncated: .*a chunk does not end where its size says",
+    ),
+    "sends a chunk's size without end": Fault(
+        part(head(OK, CHUNKED), chunk(HALF), b"1;" + b"x" * HUGE), "truncated: .*1024 KiB of the answer are no part of"
+    ),
+    "sends trailers without end": Fault(
+        part(head(OK, CHUNKED), chunk(HALF), b"0\r\n" + b"X: y\r\n" * (HUGE // 6)),
+        "truncated: .*1024 KiB of the answer are no part of",
+    ),
     "resets": Fault(part(head(OK, length(BLOB)), HALF, then=Talk.reset), "truncated: .* after 51200 of 102400 bytes"),
     "stalls": Fault(
         part(head(OK, length(BLOB)), HALF, then=Talk.stall),
@@ -305,6 +325,31 @@ def test_a_manifest_comes_from_the_next_endpoint_where_the_one_that_is_remembere
 def test_an_answer_that_is_unusual_arrives_whole(name: str, world: World) -> None:
     for _ in range(3):
         assert is_success(world.ask(name_of("alone", name), f"blobs/{DIGEST}"))
+    assert_it_goes_on(world)
+
+
+def test_an_answer_without_end_does_not_fill_the_memory(world: World) -> None:
+    part_of_it = chunk(b"x" * 2**20)
+
+    def without_end(talk: Talk) -> None:
+        talk.say(head(OK, CHUNKED))
+        for _ in range(ENDLESS_MIB):
+            talk.say(part_of_it)
+
+    server = world.alone["closes"]
+    play, server.play = server.play, without_end
+    before, most, size = rss_kib(world.runner.pid), 0, 0
+    try:
+        with socket.create_connection(("127.0.0.1", world.runner.port), timeout=20) as client:
+            host = f"{name_of('alone', 'closes')}.test"
+            client.sendall(f"GET http://{host}/v2/team/app/manifests/v1 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            while size < ENDLESS_MIB * 2**20 and (more := client.recv(2**20)):
+                size += len(more)
+                most = max(most, rss_kib(world.runner.pid))
+    finally:
+        server.play = play
+    assert size > ENDLESS_MIB * 2**19
+    assert most - before < ENDLESS_MIB * 2**9, (before, most)
     assert_it_goes_on(world)
 
 

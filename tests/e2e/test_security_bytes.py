@@ -213,10 +213,15 @@ def test_a_host_that_is_none_leads_nowhere_but_where_the_client_went(name: str, 
 
 
 def h2(
-    world: World, *, path: str = "/v2/a/b/tags/list", authority: str = SOURCE, extra: Sequence[tuple[str, str]] = ()
+    world: World,
+    *,
+    method: str = "GET",
+    path: str = "/v2/a/b/tags/list",
+    authority: str = SOURCE,
+    extra: Sequence[tuple[str, str]] = (),
 ) -> int | None:
     world.clear()
-    fields = [(":method", "GET"), (":scheme", "https"), (":authority", authority), (":path", path), *extra]
+    fields = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path), *extra]
     with tls(world.proxy.port, f"{SOURCE}:443", world.proxy.ca_pem) as connection:
         status, _ = exchange(connection, [(name.encode(), value.encode()) for name, value in fields])
     return status
@@ -246,6 +251,16 @@ def test_over_http_2_too_bytes_are_refused_or_stay_where_they_are(name: str, pla
         assert world.arrived() == []
 
 
+@pytest.mark.parametrize("path", [f"/v2/{SOURCE}/a/b/tags/list", "/token"])
+@pytest.mark.parametrize(
+    "method",
+    [f"GET /v2/{FORGED} HTTP/1.1\r\nHost: {MIRROR}\r\n\r\nGET", f"GET /v2/{FORGED}?", "GET\t/x", "G\r\nET", ""],
+)
+def test_over_http_2_too_a_method_is_one_word(method: str, path: str, world: World) -> None:
+    assert h2(world, method=method, path=path, authority=MIRROR) in {400, None}
+    assert world.arrived() == []
+
+
 def test_over_http_2_a_host_may_say_what_the_authority_says(world: World) -> None:
     assert h2(world, extra=[("host", SOURCE)]) == 200
     assert [request.all("Host") for request in world.arrived()] == [[MIRROR.encode()]]
@@ -255,6 +270,8 @@ def test_over_http_2_a_host_may_say_what_the_authority_says(world: World) -> Non
 
 UPLOAD = f"POST http://{SOURCE}/v2/a/b/blobs/uploads/ HTTP/1.1\r\nHost: {SOURCE}\r\n"
 TAGS = f"GET http://{SOURCE}/v2/a/b/tags/list HTTP/1.1\r\nHost: {SOURCE}\r\n"
+ELSEWHERE = f"GET http://{SOURCE}/token HTTP/1.1\r\nHost: {SOURCE}\r\n"
+"""Below /v2 it is not, and still goes to a registry."""
 SMUGGLED = f"GET http://{OTHER}/v2/{FORGED.lower()}/b/tags/list HTTP/1.1\r\nHost: {OTHER}\r\nConnection: close\r\n\r\n"
 CHUNKED = f"0\r\n\r\n{SMUGGLED}"
 IN_A_CHUNK = f"{len(SMUGGLED):x}\r\n{SMUGGLED}\r\n0\r\n\r\n"
@@ -285,10 +302,15 @@ REFUSED = {
     "a bare CR": f"{TAGS}X-Mine: 1\rHost: {OTHER}\r\n\r\n{SMUGGLED}",
     "NUL": f"{TAGS}X-Mine: 1\x002\r\n\r\n{SMUGGLED}",
     "a vertical tab": f"{TAGS}X-Mine: 1\x0b2\r\n\r\n{SMUGGLED}",
+    "two hosts, elsewhere": f"{ELSEWHERE}Host: {OTHER}\r\n\r\n{SMUGGLED}",
+    "a folded line, elsewhere": f"{ELSEWHERE}X-Mine: 1\r\n Content-Length: {len(SMUGGLED)}\r\n\r\n{SMUGGLED}",
+    "a bare CR, elsewhere": f"{ELSEWHERE}X-Mine: 1\rContent-Length: {len(SMUGGLED)}\r\n\r\n{SMUGGLED}",
+    "a # in the path": f"{TAGS.replace('/tags/list', '/tags/list#/x')}\r\n{SMUGGLED}",
     "no colon": f"{TAGS}X-Mine\r\n\r\n{SMUGGLED}",
     "an empty name": f"{TAGS}: 1\r\n\r\n{SMUGGLED}",
     "a chunk's size with a sign": f"{UPLOAD}Transfer-Encoding: chunked\r\n\r\n+0\r\n\r\n{SMUGGLED}",
     "a chunk's extension with a bare LF": f"{UPLOAD}Transfer-Encoding: chunked\r\n\r\n1;x=\n\r\na\r\n{CHUNKED}",
+    "a chunk that ends elsewhere": f"{UPLOAD}Transfer-Encoding: chunked\r\n\r\n1\r\naXX{CHUNKED}",
     "a chunk that is longer than its size": f"{UPLOAD}Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n{CHUNKED}",
 }
 
@@ -323,6 +345,18 @@ def test_what_has_one_meaning_is_sent_on_with_that_meaning(pair: str, world: Wor
     assert len(upload.all("Transfer-Encoding") + upload.all("Content-Length")) == 1
     assert not re.search(rb"(?<!\r)\n|\x0b", upload.raw)
     assert [each.target for each in world.servers[OTHER].requests] == [b"/v2/forged/b/tags/list"]
+
+
+@pytest.mark.parametrize("path", ["/v2/a/b/tags/list", f"/v2/a/b/blobs/{BLOB}", "/token"])
+@pytest.mark.parametrize(
+    "protocol", ["h2c", "H2C", "h2c, x/1", "x/1, h2c", "x/1\r\nUpgrade: websocket", "websocket, h2c"]
+)
+def test_no_client_gets_a_connection_of_another_protocol_to_an_endpoint(protocol: str, path: str, world: World) -> None:
+    answer = world.ask(
+        get(f"http://{SOURCE}{path}", f"Upgrade: {protocol}", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+    )
+    assert statuses(answer) == [200]
+    assert [request.all("Upgrade") for request in world.arrived() if request.method == b"GET"] == [[]]
 
 
 def test_a_request_in_the_body_of_a_pull_is_no_request(world: World) -> None:

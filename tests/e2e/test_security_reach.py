@@ -6,6 +6,8 @@ Whoever else there is has a recorder that counts connections: a cloud's metadata
 from __future__ import annotations
 
 import contextlib
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from lab.fixtures import CurlFactory
 from lab.http2 import tls
 from lab.mitmdump import Mitmdump
 from lab.network import ClientMachine, PrivateNetwork, redirect
+from lab.process import wait_until
 from lab.recorder import Recorder, recording, send, statuses
 from lab.serve import Serve
 
@@ -327,3 +330,45 @@ def test_in_a_closed_world_nothing_below_v2_goes_anywhere_that_is_not_resolved(
         answer = send(regular, request(f"http://{OTHER}/v2/a/manifests/latest", host=OTHER))
         assert statuses(answer) == [404]
         assert world.touched() == set()
+
+
+WHOLE = request("/v2/a/manifests/latest")
+PIECES = {
+    "an empty line": [b"\r\n" + WHOLE],
+    "an empty line by itself": [b"\r\n", WHOLE],
+    "one letter by itself": [WHOLE[:1], WHOLE[1:]],
+    "the method by itself": [WHOLE[:3], WHOLE[3:]],
+    "half of the path by itself": [WHOLE[:10], WHOLE[10:]],
+    "another method": [WHOLE.replace(b"GET", b"M-SEARCH", 1)],
+    "a space": [b" " + WHOLE],
+}
+
+
+@pytest.mark.parametrize("program", [Mitmdump, Serve], ids=["mitmdump", "serve"])
+def test_nor_does_what_does_not_look_like_http(program: type[Mitmdump], world: World, tmp_path: Path) -> None:
+    with start(tmp_path, program, LOCATED, ["regular"], CLOSED) as proxy:
+
+        def tunnel(authority: str) -> socket.socket:
+            connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+            connection.sendall(request(authority, method="CONNECT"))
+            assert statuses(connection.recv(65536)) == [200]
+            return connection
+
+        world.touched()
+        for name, pieces in PIECES.items():
+            with tunnel(f"{MIRROR}:80") as connection:
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(0.1)
+                connection.settimeout(0.5)
+                with contextlib.suppress(TimeoutError):
+                    assert set(statuses(connection.recv(65536))) <= {400, 404}, name
+            assert [server.requests for server in world.endpoints.values()] == [[], [], []], name
+        with tls(proxy.port, f"{MIRROR}:443", proxy.ca_pem, alpn=["http/1.1"]) as secure:
+            secure.sendall(PIECES["another method"][0])
+            assert statuses(secure.recv(65536)) == [404]
+        # To others it goes as it is.
+        with tunnel(f"{OTHER}:80") as connection:
+            connection.sendall(PIECES["an empty line"][0])
+            wait_until(lambda: bool(world.strangers[OTHER].connections), "it is passed on")
+        world.touched()

@@ -15,6 +15,7 @@ from tests.unit.rooms import CORE, MODULES, PACKAGE, below, imports, reachable
 KNOW_MITMPROXY = {
     "accounting",
     "addon",
+    "closed",
     "commands",
     "completion",
     "connection_ends",
@@ -27,6 +28,8 @@ KNOW_MITMPROXY = {
     "forwarding",
     "hook_table",
     "http1_answers",
+    "http1_heads",
+    "http1_requests",
     "http_stream",
     "legacy_events",
     "network",

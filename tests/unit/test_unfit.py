@@ -12,8 +12,8 @@ HOST = (b"Host", b"quay.io")
 SECRET = b"Bearer of-the-client"
 
 
-def status(target: str, fields: Fields = (HOST,), authority: str | None = None) -> int | None:
-    error = refusal(target, fields, HeaderFields(fields), authority)
+def status(target: str, fields: Fields = (HOST,), authority: str | None = None, method: str = "GET") -> int | None:
+    error = refusal(method, target, fields, HeaderFields(fields), authority)
     return None if error is None else error.status
 
 
@@ -34,6 +34,10 @@ def status(target: str, fields: Fields = (HOST,), authority: str | None = None) 
         "/v2/\xff",
         "/v2/a?x=/../v2",
         "/v2//a",
+        "/v2/a%3Bb/x",
+        "/v2x;y/a",
+        "/token;v2/a",
+        "/v2/a?x=;y",
     ],
 )
 def test_a_path_that_means_what_it_says_is_sent_on(path: str) -> None:
@@ -58,6 +62,15 @@ def test_a_path_that_means_what_it_says_is_sent_on(path: str) -> None:
         "/v2/../x",
         "/%2fv2/a",
         "/x/../%762/a",
+        "/v2;x/a",
+        "/v2;",
+        "/v2/a;x/b",
+        "/v2/a/manifests/latest;x",
+        "/v2/a/..;/b",
+        "/v2/a/%2e%2e;x=y/b",
+        "/x/..;/v2/a",
+        "/;x/v2/a",
+        "/x;y/../v2",
     ],
 )
 def test_a_path_that_is_another_when_it_is_resolved_is_refused(path: str) -> None:
@@ -65,16 +78,31 @@ def test_a_path_that_is_another_when_it_is_resolved_is_refused(path: str) -> Non
     assert status(f"{path}?x=1") == 404
 
 
-@pytest.mark.parametrize("character", ["\0", "\t", "\n", "\x0b", "\r", " ", "\x1b", "\x7f"])
+@pytest.mark.parametrize("character", ["\0", "\t", "\n", "\x0b", "\r", " ", "\x1b", "\x7f", "#"])
 @pytest.mark.parametrize("target", ["/v2/a{}b", "/v2/?ns={}", "/other{}", "{}"])
-def test_a_control_character_in_a_target_is_refused_whatever_the_target(target: str, character: str) -> None:
+def test_what_no_target_has_is_refused_whatever_the_target(target: str, character: str) -> None:
     assert status(target.format(character), ()) == 400
+
+
+@pytest.mark.parametrize("target", ["x/v2/", "@ghcr.io/", "http://ghcr.io/v2/", "?ns=x", ":80/"])
+def test_a_target_that_is_no_path_is_refused(target: str) -> None:
+    assert status(target) == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "M-SEARCH", "get", "x"])
+def test_any_method_is_sent_on(method: str) -> None:
+    assert status("/v2/", method=method) is None
+
+
+@pytest.mark.parametrize("method", ["", "GET ", "GET / HTTP/1.1\r\n\r\nGET", "G\tT", "G\u00c9T", "GET/", "\x1bGET"])
+def test_what_is_no_method_is_refused(method: str) -> None:
+    assert status("/v2/", method=method) == 400
 
 
 @pytest.mark.parametrize("character", [b"\0", b"\n", b"\x0b", b"\x0c", b"\r", b"\r\n "])
 def test_a_line_break_in_a_field_is_refused_and_the_value_is_not_quoted(character: bytes) -> None:
     fields = (HOST, (b"Authorization", SECRET + character + b"x"))
-    error = refusal("/v2/", fields, HeaderFields(fields), None)
+    error = refusal("GET", "/v2/", fields, HeaderFields(fields), None)
     assert error is not None
     assert error.status == 400
     assert "Authorization" in error.message

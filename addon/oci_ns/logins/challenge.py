@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # An unquoted value ought to be a token; URLs that nobody quoted are taken, too.
-_parameter = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"?|[^\s",=][^\s",]*)[ \t]*', re.DOTALL).fullmatch
+_parameter = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*("(?:[^"\\]|\\.)*+"?|[^\s",=][^\s",]*)[ \t]*', re.DOTALL).fullmatch
 _scheme = re.compile(rf"({_TOKEN})(?:[ \t]+(.*))?", re.DOTALL).fullmatch
 _is_token68 = re.compile(r"[A-Za-z0-9._~+/-]+=*").fullmatch
 _LENGTH_MAX = 64 * 2**10

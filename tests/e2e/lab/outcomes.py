@@ -99,7 +99,7 @@ def told(table: RouteTable, asked: Asked, *, is_read: bool = True) -> tuple[Outc
         return Outcome(error=_error(421, ANY_CODE, asked.method)), None
     decision = table.decide(asked.method, asked.scheme, host, port, asked.target)
     fields = ((b"Host", asked.named.encode()),)
-    unfit = refusal(asked.target, fields if decision.operation is not None else (), HeaderFields(fields), None)
+    unfit = refusal(asked.method, asked.target, fields, HeaderFields(fields), None)
     if unfit is not None and is_read:
         return Outcome(error=_error(unfit.status, unfit.code, asked.method)), None
     if decision.error is not None:
