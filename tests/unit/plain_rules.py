@@ -512,8 +512,7 @@ def is_known(entries: Sequence[Entry], registry: str) -> bool:
     """Whether a host is one of the table's: a source registry, an endpoint, or one of a wildcard's."""
     if any(entry.prefix == "*" or entry.registry == registry for entry in entries) or is_endpoint(entries, registry):
         return True
-    bare = registry.partition(":")[0]
-    return any(entry.any_host and matches(entry, bare) for entry in entries)
+    return any(entry.any_host and matches(entry, registry) for entry in entries)
 
 
 # -- rule 3: which endpoint? -----------------------------------------------------------------------------------------
