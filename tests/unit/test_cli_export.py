@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from oci_ns.cli.export import ENGINES
 from oci_ns.cli.main import main
 from oci_ns.export.contract import Exported, Listen, NotCarried, NotCarriedError, Settings
 from oci_ns.export.tabulation import Address, Tabulation
@@ -205,14 +206,24 @@ def test_what_can_never_be_left_out_is_an_error_all_the_same(run: Run, engine: E
     ["ns_blobs=redirect", "ns_authfile=a.json", "ns_certs_d=/etc", "ns_upstream_timeout=9", "ns_remember=9"]
     + ["ns_verify_blobs=true", "ns_log_json=log", "ns_metrics=metrics"],
 )
-def test_an_option_that_no_engine_has_is_not_carried(assignment: str, run: Run, engine: Engine) -> None:
-    result = run("--set", assignment)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"error: {assignment}: ")
-    engine.make = refuse
-    result = run("--set", assignment, "--allow-partial")
-    assert result.exit_code == 0
-    assert [line.partition(": ")[0] for line in result.stderr.splitlines()] == ["left out", "left out"]
+def test_an_option_that_no_engine_has_is_told_to_the_engine(assignment: str, run: Run, engine: Engine) -> None:
+    run("--set", assignment)
+    (told,) = engine.settings.without_form
+    assert told.rule == assignment
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_option_that_no_engine_has_is_an_error_or_a_comment(name: str, tmp_path: Path) -> None:
+    (tmp_path / "registries.conf").write_text(CONF)
+    arguments = ["export", name, "--registries-conf", str(tmp_path / "registries.conf"), "--set", "ns_blobs=redirect"]
+    refused = CliRunner().invoke(main, [*arguments, "-o", f"{tmp_path}/refused/"])
+    assert (refused.exit_code, refused.stderr.partition("=")[0]) == (1, "error: ns_blobs")
+    assert not (tmp_path / "refused").exists()
+    allowed = CliRunner().invoke(main, [*arguments, "--allow-partial", "-o", f"{tmp_path}/allowed/"])
+    assert (allowed.exit_code, allowed.stderr.partition("=")[0]) == (0, "left out: ns_blobs")
+    (main_file,) = [each for each in (tmp_path / "allowed").iterdir() if each.suffix in (".conf", ".cfg", ".yaml")]
+    (comment,) = [line for line in main_file.read_text().splitlines() if "ns_blobs=redirect" in line]
+    assert comment.lower().startswith("# left out: ns_blobs=redirect: ")
 
 
 @pytest.mark.parametrize("assignment", ["ns_hook_table=false", "ns_blobs=stream", "ns_default=docker.io"])

@@ -165,9 +165,9 @@ def export(
         response_seconds=int(addon.ns_response_timeout),
         allow_partial=allow_partial,
         directory=os.path.dirname(place) if is_file else place,
+        without_form=tuple(without_form(asdict(addon), asdict(shared.Settings()))),
     )
     scheme = to.scheme if to is not None else "https" if certificate else "http"
-    without = list(without_form(asdict(addon), asdict(shared.Settings())))
     with _uncollected():
         table = RouteTable(RouteIndex(load_or_exit(addon).registries), policy)
         tabulation = tabulate(table, scheme, _name(to))
@@ -176,7 +176,7 @@ def export(
             # Where the files are stands in them.
             is_file = False
             exported, problems = _exported(engine, tabulation, replace(settings, directory=place))
-    _report([*without, *problems], allowed=allow_partial and exported is not None)
+    _report(problems, allowed=allow_partial and exported is not None)
     if exported is None:
         sys.exit(_EXIT_NOT_CARRIED)
     _note_missing(settings)

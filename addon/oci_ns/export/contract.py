@@ -23,6 +23,18 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class NotCarried:
+    """Something the engine cannot do: the rule in a few words, why, and the entry `FILE:LINE` it comes from ('')."""
+
+    rule: str
+    why: str
+    entry: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.entry + ': ' if self.entry else ''}{self.rule}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a configuration of the engine has that registries.conf does not say."""
 
@@ -42,18 +54,8 @@ class Settings:
     """Whether what the engine cannot carry is left out, as a comment and a warning, instead of an error."""
     directory: str = "."
     """Where the files will be, for those that name others."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotCarried:
-    """Something the engine cannot do: the rule in a few words, why, and the entry `FILE:LINE` it comes from ('')."""
-
-    rule: str
-    why: str
-    entry: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.entry + ': ' if self.entry else ''}{self.rule}: {self.why}"
+    without_form: tuple[NotCarried, ...] = ()
+    """What is asked for and no engine has a form for."""
 
 
 class NotCarriedError(Exception):

@@ -28,7 +28,7 @@ _LUA = "@LUA {}@"
 
 def export(tabulation: Tabulation, settings: Settings) -> Exported:
     """The configuration. Raises NotCarriedError where Envoy cannot carry all of it, unless `allow_partial`."""
-    left_out = tuple(_not_carried(tabulation, settings))
+    left_out = (*settings.without_form, *_not_carried(tabulation, settings))
     if left_out and not settings.allow_partial:
         raise NotCarriedError(left_out)
     blocks = {_LUA.format("outer"): outer(tabulation, settings), _LUA.format("inner"): inner(settings)}

@@ -44,7 +44,7 @@ def export(table: Tabulation, settings: Settings) -> Exported:
     maps = maps_of(table, servers, unknown)
     if to is not None and unknown:
         own = servers.endpoint(to, False, "")[0]
-    left_out = (*maps.left_out, *servers.left_out)
+    left_out = (*settings.without_form, *maps.left_out, *servers.left_out)
     if left_out and not settings.allow_partial:
         raise NotCarriedError(left_out)
     files = {MAIN: "\n".join(_lines(table, settings, maps, servers, own, left_out)) + "\n"}

@@ -44,7 +44,7 @@ class _Export:
 
     def exported(self) -> Exported:
         maps = list(self._maps())
-        problems = tuple(self._hops.problems)
+        problems = (*self._settings.without_form, *self._hops.problems)
         if problems and not self._settings.allow_partial:
             raise NotCarriedError(problems)
         blocks = [line for each in maps for line in (*each.text(self._sizes), "")]
