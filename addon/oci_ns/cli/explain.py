@@ -13,8 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from oci_ns import explain as explanations
-from oci_ns.cli.shared import color_option, complete_conf, drop_ins_option, load_or_exit, settings_of
-from oci_ns.completion import complete_assignment
+from oci_ns.cli.shared import color_option, complete_conf, drop_ins_option, load_or_exit, set_option, settings_of
 from oci_ns.discreet import discreet
 from oci_ns.explain_text import show
 from oci_ns.index import RouteIndex
@@ -45,14 +44,7 @@ def _complete_method(_context: click.Context, _parameter: click.Parameter, incom
     help="The registries.conf to use ('system': see check).",
 )
 @drop_ins_option
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="OPTION=VALUE",
-    shell_complete=complete_assignment,
-    help="An option of the addon, as mitmdump's. May be given several times.",
-)
+@set_option
 @click.option(
     "-X",
     "--request",

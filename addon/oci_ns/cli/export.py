@@ -15,8 +15,7 @@ from typing import TypeVar
 import click
 
 from oci_ns.cli import shared
-from oci_ns.cli.shared import complete_conf, drop_ins_option, load_or_exit, settings_of
-from oci_ns.completion import complete_assignment
+from oci_ns.cli.shared import complete_conf, drop_ins_option, load_or_exit, set_option, settings_of
 from oci_ns.export.contract import AUTHORITIES, Exported, NotCarried, NotCarriedError, Settings
 from oci_ns.export.options import destination_of, listen_of, resolver_of, without_form
 from oci_ns.export.tabulate import tabulate
@@ -47,14 +46,7 @@ _Value = TypeVar("_Value")
     help="The registries.conf to export ('system': see check).",
 )
 @drop_ins_option
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="OPTION=VALUE",
-    shell_complete=complete_assignment,
-    help="An option of the addon, as mitmdump's. May be given several times.",
-)
+@set_option
 @click.option(
     "--listen",
     "listen",

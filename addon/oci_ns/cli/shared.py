@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 import click
 from click.shell_completion import CompletionItem
 
+from oci_ns.completion import complete_assignment
 from oci_ns.conf_files import SYSTEM, Configuration, find_sources, load
 from oci_ns.printable import printable
 from oci_ns.problems import ConfigurationError
@@ -85,6 +86,14 @@ def complete_directory(_context: click.Context, _parameter: click.Parameter, inc
     return [CompletionItem(incomplete, type="dir")]
 
 
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    shell_complete=complete_assignment,
+    help="An option of the addon, as mitmdump's. May be given several times.",
+)
 drop_ins_option = click.option(
     "--registries-conf-d",
     metavar="DIRECTORY",
