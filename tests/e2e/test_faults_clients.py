@@ -258,13 +258,15 @@ def test_a_client_that_leaves_before_the_endpoint_is_connected_says_nothing_of_t
     target = f"http://quay.test/v2/team/app/blobs/{DIGEST}"
     world.goes_on()
     start = len(world.runner.log())
-    for number in range(1, FEW_TIMES + 1):
+    for _ in range(FEW_TIMES):
+        # Either mitmproxy is connecting, or the addon, which looks first where the endpoint has not been seen just now.
         with world.server.takes_no_connections(), world.connect() as client:
             client.sendall(f"GET {target} HTTP/1.1\r\nHost: quay.test\r\n\r\n".encode())
-            wait_until(partial(world.has_asked, 2 * number - 1, start), "the request is on its way")
+            wait_until(world.server.is_waited_for, "somebody is connecting")
+        mark = len(world.runner.log())
         served = ask(world.runner.port, target)
         assert (served.status, served.body) == (200, BLOB)
-        wait_until(partial(world.has_asked, 2 * number, start), "both are in the log")
+        wait_until(partial(world.has_asked, 1, mark), "it is in the log")
     assert not re.search(r"no endpoint|truncated|failed: ", world.runner.log()[start:])
 
 

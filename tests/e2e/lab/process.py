@@ -29,6 +29,7 @@ _INHERITED = ("LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFI
 
 _POLL_SECONDS = 0.02
 _LOG_TAIL_LINES = 40
+_TCP_SYN_SENT = "02"
 _TCP_LISTEN = "0A"
 _FIRST_PORT = 10_000
 
@@ -95,6 +96,12 @@ def listens(port: int, address: str = "0.0.0.0") -> bool:
         if state == _TCP_LISTEN and int(listening_port, 16) == port and listening_address in wanted:
             return True
     return False
+
+
+def is_waited_for(port: int) -> bool:
+    """Whether somebody on the network of the calling thread is connecting to this TCP port, and has no answer."""
+    lines = (line.split() for line in _lines(Path("/proc/thread-self/net/tcp"), skip=1))
+    return any(line[3] == _TCP_SYN_SENT and int(line[2].rpartition(":")[2], 16) == port for line in lines)
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, timeout: float = 20.0) -> None:

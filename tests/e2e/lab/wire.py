@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from .process import is_waited_for
+
 NAMESPACE = "quay.io"
 """The one that is served."""
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -92,6 +94,8 @@ class Wire:
     lock: threading.Lock = field(default_factory=threading.Lock)
     door: threading.Lock = field(default_factory=threading.Lock)
     """Who holds it keeps connections from being accepted; one more is, whose accept has begun."""
+    kept_out: threading.Event = field(default_factory=threading.Event)
+    """That one, too, has been accepted, or none was to be."""
 
     @contextlib.contextmanager
     def takes_no_connections(self) -> Iterator[None]:
@@ -101,10 +105,15 @@ class Wire:
             try:
                 while True:
                     waiting.enter_context(socket.create_connection((host, int(port)), timeout=_FULL_AFTER))
+                    assert self.kept_out.wait(_SECONDS_MAX)
             except TimeoutError:
                 yield
         # The queue is empty when one that is new is through.
         socket.create_connection((host, int(port)), timeout=_SECONDS_MAX).close()
+
+    def is_waited_for(self) -> bool:
+        """Whether somebody is connecting and has no answer."""
+        return is_waited_for(int(self.authority.rpartition(":")[2]))
 
     def _count(self, change: int) -> None:
         with self.lock:
@@ -146,8 +155,11 @@ def wire(play: Play, port: int = 0) -> Iterator[Wire]:
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
-                with server.door:
-                    pass
+                if not server.door.acquire(blocking=False):
+                    server.kept_out.set()
+                    server.door.acquire()
+                server.kept_out.clear()
+                server.door.release()
                 connection, _ = listener.accept()
                 threading.Thread(target=server.serve, args=[connection], daemon=True).start()
 
