@@ -180,7 +180,7 @@ def _raw_length(raw: str, decoded_length: int) -> int:
 
 def escape_namespace(namespace: str) -> str:
     """A namespace as it stands in a query: form-encoded like Go's `url.QueryEscape` (`:` becomes `%3A`)."""
-    return quote_plus(namespace, safe="", errors="surrogateescape")
+    return quote_plus(namespace, errors="surrogateescape")
 
 
 _SPELLINGS = frozenset({"ns", "n%73", "%6es", "%6Es", "%6e%73", "%6E%73"})

@@ -17,8 +17,6 @@ from oci_ns.route_rows import KEPT_MAX, RouteRows
 
 V = TypeVar("V")
 
-_SOURCE_LENGTH_MAX = HOST_LENGTH_MAX + len(":65535")
-
 
 class Numbered(Mapping[str, V]):
     """A mapping to what is made of a number when it is asked for."""
@@ -98,7 +96,7 @@ class Location:
         sources = self.sources
         if source in sources.numbers and not source.startswith(ANY_PREFIX):
             return sources[source]
-        at = source.find(".") if len(source) <= _SOURCE_LENGTH_MAX and is_host(source) else -1
+        at = source.find(".") if len(source) <= HOST_LENGTH_MAX and is_host(source) else -1
         while at != -1:
             wildcard = f"*{source[at:]}"
             if wildcard in sources.numbers:

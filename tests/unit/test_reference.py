@@ -178,6 +178,7 @@ def test_the_first_component_is_a_host_by_its_looks(text: str, host: bool) -> No
         ("[::1]:5000/a", "[::1]:5000/a"),
         (f"quay.io/a/b:1@{SHA}", f"quay.io/a/b:1@{SHA}"),
         ("Quay.io/a", "Quay.io/a"),
+        ("quay.io/" + "a" * 255, "quay.io/" + "a" * 255),
     ],
 )
 def test_an_image_name_is_read_as_docker_reads_it(text: str, full: str) -> None:

@@ -93,6 +93,7 @@ CONFIGS = {
 
 P = "https://proxy.example.com"
 Q = "https://quay.io"
+LONG = "a" * (255 - len(".example.org")) + ".example.org"
 ROWS = [
     # -- which requests -----------------------------------------------------------------------------------------
     ("both", {}, "GET", f"{P}/v2", "rewrite", "docker.io", "location", f"{P}/v2?ns=docker.io"),
@@ -135,6 +136,7 @@ ROWS = [
     ("catch-all", {}, "GET", f"{P}/v2/o/i/manifests/1?ns=%0d%0a", "pass", "\r\n", "query", f"{P}/v2/o/i/manifests/1?ns=%0d%0a"),
     ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/1?ns=a.example.org", "block", None, "query", None),
     ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/sha256:{'0' * 64}?ns=*.example.org", "pass", "*.example.org", "query", f"{P}/v2/a/manifests/sha256:{'0' * 64}?ns=*.example.org"),
+    ("wildcard by digest", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org", "block", "evil.com/a.example.org", "query", None),
     ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org", "pass", "evil.com/a.example.org", "query", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org"),
     ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/a/manifests/1?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
     ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/quay/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
@@ -178,6 +180,9 @@ ROWS = [
     ("both", {}, "GET", f"{Q}/v2/a/blobs/uploads/1", "pass", None, "host", f"{Q}/v2/a/blobs/uploads/1"),
     ("both", {}, "PATCH", f"{P}/v2/quay/a/blobs/uploads/1?_state=x", "rewrite", "quay.io", "location", f"{P}/v2/quay/a/blobs/uploads/1?_state=x&ns=quay.io"),
     ("both", {}, "DELETE", f"{P}/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("both", {}, "DELETE", f"{P}/v2/quay.io/a/manifests/1?mount=x&from=quay.io/b", "rewrite", "quay.io", "path", f"{P}/v2/quay/a/manifests/1?mount=x&from=quay.io/b&ns=quay.io"),
+    ("both", {}, "POST", f"{P}/v2/quay.io/a/blobs/uploads/?mount=x&from=quay.io/b&_state=?", "rewrite", "quay.io", "path", f"{P}/v2/quay/a/blobs/uploads/?mount=x&from=quay%2Fb&_state=?&ns=quay.io"),
+    ("wildcard remap", {}, "POST", "https://flat.example.com/v2/a.example.org/x/blobs/uploads/", "rewrite", None, "path", "https://flat.example.com/v2/all/x/blobs/uploads/"),
     ("two mirrors", {}, "PUT", "https://two.example.com/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", "https://two.example.com/v2/b/a/manifests/1?ns=quay.io"),
     # -- location and path ----------------------------------------------------------------------------------------
     ("both", {}, "GET", f"{P}/v2/quay/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/quay/manifests/1?ns=quay.io"),
@@ -197,6 +202,7 @@ ROWS = [
     ("other host's ns", {}, "GET", f"{P}/v2/a/manifests/1?ns=hub.example.com&ns=x", "rewrite", "hub.example.com", "query", f"{P}/v2/a/manifests/1?ns=hub.example.com"),
     ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org", "pass", "a.b.example.org", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org"),
     ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net", "pass", "a.b.example.net", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net"),
+    ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns={LONG}", "pass", LONG, "query", f"{P}/v2/w/x/manifests/1?ns={LONG}"),
     ("odd case", {}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/x/manifests/1?ns=quay.io"),
     ("odd case", {}, "GET", f"{P}/v2/a/manifests/b", "rewrite", "docker.io", "location", f"{P}/v2/a/manifests/b?ns=docker.io"),
     ("odd case", {}, "GET", f"{P}/v2/a/manifests/b?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/b?ns=docker.io"),
@@ -246,6 +252,7 @@ ROWS = [
     # -- a default does not put a repository below a location twice -----------------------------------------------
     ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/all/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
     ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
+    ("catch-all", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/any/x/manifests/1", "rewrite", "ghcr.io", "default", f"{P}/v2/any/x/manifests/1?ns=ghcr.io"),
     ("plain and ns", {"ns_default": "quay.io"}, "GET", f"{P}/v2/quay.io/a/manifests/1", "pass", None, "default", f"{P}/v2/quay.io/a/manifests/1"),
     # -- what a catch-all catches ---------------------------------------------------------------------------------
     ("any and wildcard", {}, "GET", "https://a.example.org:5000/v2/x/manifests/1", "rewrite", "a.example.org:5000", "host", f"{P}/v2/x/manifests/1?ns=a.example.org%3A5000"),
@@ -415,6 +422,7 @@ SUBJECTS = [
     (QUAY, "GET https://elsewhere.example.net/v2/a/manifests/v1", None),
     (GHCR_ORG, "GET https://ghcr.io/v2/org/a/tags/list", "ghcr.io/org/a"),
     (GHCR_ORG, f"GET https://proxy.example.com/v2/gh/x/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
+    (GHCR_ORG, "GET https://proxy.example.com/v2/gh/x/a/tags/list?ns=ghcr.io", "ghcr.io/org/a"),
     (GHCR_ORG, f"GET https://proxy.example.com/v2/ghcr.io/org/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
     (TWO_PREFIXES, "GET https://proxy.example.com/v2/gh/c/tags/list", "ghcr.io/c"),
     (QUAY, "PUT https://quay.io/v2/a/manifests/1?ns=quay.io", "quay.io/a:1"),
@@ -461,9 +469,14 @@ def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_lin
     assert (str(found) if found is not None else None) == subject
 
 
-def test_a_request_that_is_rejected_is_about_what_its_client_said() -> None:
-    table = RouteTable(index_of(QUAY), policy_of(settings(ns_client_namespace="reject")))
-    assert str(decide_url(table, "GET", f"{P}/v2/a/manifests/1?ns=c.com").subject) == "c.com/a:1"
+@pytest.mark.parametrize(
+    ("options", "query"), [({"ns_client_namespace": "reject"}, "?ns=c.com"), ({"ns_default": "c.com"}, "")]
+)
+def test_a_request_to_no_entry_is_about_what_its_client_or_the_default_says(
+    options: dict[str, str], query: str
+) -> None:
+    table = RouteTable(index_of(QUAY), policy_of(settings(**options)))
+    assert str(decide_url(table, "GET", f"{P}/v2/a/manifests/1{query}").subject) == "c.com/a:1"
 
 
 TAGGED = registry("a.com", "host.example/p:1 a.com", location="other.example/q:2")
@@ -493,6 +506,7 @@ def test_a_reference_in_a_location_is_for_manifests_alone(request_line: str, tar
         ("both", "proxy.example.com", "quay/a/b", "quay/a/b"),
         ("both", "quay.io", "a/b", "a/b"),
         ("both", "quay.io", "A/b", "A/b"),
+        ("both", "quay.io", "%61", "%61"),
         ("both", "proxy.example.com", "quay.io/A", "quay.io/A"),
         ("both", "proxy.example.com", "quay.io/a?b", "quay.io/a?b"),
         ("port", "proxy.example.com:5000", "quay.io/a", "quay/a"),
