@@ -166,7 +166,6 @@ class LocationIndex:
         return place if isinstance(place, Location) else self._alone(place)
 
     def _longest_first(self, registry: str, scope: str, suffix: str) -> Iterator[Location]:
-        first = len(registry)
         name = f"{registry}/{scope}{suffix}" if scope else registry
         length = len(name)
         if length > NAME_LENGTH_MAX:
@@ -180,7 +179,7 @@ class LocationIndex:
             place = self._locations.get(name[:length])
             if place is not None:
                 yield self._made(place)
-            length = max(name.rfind("/", first, length), name.rfind(":", last, length), name.rfind("@", last, length))
+            length = max(name.rfind("/", 0, length), name.rfind(":", last, length), name.rfind("@", last, length))
 
     def ambiguous(self) -> list[tuple[str, Mapping[str, Endpoint]]]:
         """Each location that stands for several namespaces, and the endpoint that says each first."""

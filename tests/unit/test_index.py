@@ -38,7 +38,7 @@ INDEX = index_of(
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (lambda i: [host for host in ("a.com", "p.com", "x.w.com", "w.com", "x.com", "c.com") if i.knows(host)],
+        (lambda i: [host for host in ("a.com", "p.com", "x.w.com", "x.w.com:81", "w.com", "c.com") if i.knows(host)],
             ["a.com", "p.com", "x.w.com", "c.com"]),
         (lambda i: [host for host in ("a.com", "p.com", "r.com", "q.com") if i.is_source(host)], ["a.com", "p.com"]),
         (lambda i: [host for host in ("a.com", "p.com", "b.com", "q.com") if i.is_endpoint(host)],

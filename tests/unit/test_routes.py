@@ -38,6 +38,8 @@ def registry(prefix: str, *mirrors: str, location: str | None = "", more: str = 
     return "\n".join(lines) + "\n"
 
 
+LONG_PATH = "a/" * 600 + "aa"
+"""With a host before it, longer than any name."""
 HUB = registry("docker.io", "proxy.example.com docker.io")
 QUAY = registry("quay.io", "proxy.example.com/quay quay.io")
 COREOS = registry("quay.io/coreos", "proxy.example.com/c quay.io")
@@ -89,6 +91,9 @@ CONFIGS = {
     "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
     "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
     "same host": registry("quay.io/old", location="quay.io/new"),
+    "long": registry(f"quay.io/{LONG_PATH}", f"proxy.example.com/{LONG_PATH} quay.io")
+    + registry("quay.io/a", "proxy.example.com/a ghcr.io"),
+    "one letter": registry("quay.io", "p quay.io", "p/ghcr ghcr.io"),
 }  # fmt: skip
 
 P = "https://proxy.example.com"
@@ -176,6 +181,13 @@ ROWS = [
     ("split", {}, "GET", f"{Q}/v2/a/manifests/{SHA}", "rewrite", "quay.io", "host", f"https://d.example.com/v2/a/manifests/{SHA}?ns=quay.io"),
     ("split", {}, "GET", f"{Q}/v2/a/blobs/{SHA}", "rewrite", "quay.io", "host", f"https://d.example.com/v2/a/blobs/{SHA}?ns=quay.io"),
     ("split", {}, "GET", f"{Q}/v2/a/tags/list", "rewrite", "quay.io", "host", "https://t.example.com/v2/a/tags/list?ns=quay.io"),
+    # -- what is longer than any name is found as all else is -----------------------------------------------------
+    ("long", {}, "GET", f"{P}/v2/{LONG_PATH}/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/{LONG_PATH}/x/manifests/1?ns=quay.io"),
+    ("long", {}, "GET", f"{P}/v2/{LONG_PATH}b/manifests/1", "rewrite", "ghcr.io", "location", f"{P}/v2/{LONG_PATH}b/manifests/1?ns=ghcr.io"),
+    ("long", {}, "GET", f"{P}/v2/{LONG_PATH[:1101]}/manifests/1", "rewrite", "ghcr.io", "location", f"{P}/v2/{LONG_PATH[:1101]}/manifests/1?ns=ghcr.io"),
+    ("long", {}, "GET", f"{Q}/v2/{LONG_PATH}/x/manifests/1", "rewrite", "quay.io", "host", f"{P}/v2/{LONG_PATH}/x/manifests/1?ns=quay.io"),
+    ("long", {}, "GET", f"{Q}/v2/{LONG_PATH}/manifests/1", "rewrite", "quay.io", "host", f"{P}/v2/{LONG_PATH}/manifests/1?ns=quay.io"),
+    ("long", {}, "GET", f"{Q}/v2/{LONG_PATH}b/manifests/1", "rewrite", "ghcr.io", "host", f"{P}/v2/{LONG_PATH}b/manifests/1?ns=ghcr.io"),
     # -- uploads and other methods --------------------------------------------------------------------------------
     ("both", {}, "GET", f"{Q}/v2/a/blobs/uploads/1", "pass", None, "host", f"{Q}/v2/a/blobs/uploads/1"),
     ("both", {}, "PATCH", f"{P}/v2/quay/a/blobs/uploads/1?_state=x", "rewrite", "quay.io", "location", f"{P}/v2/quay/a/blobs/uploads/1?_state=x&ns=quay.io"),
@@ -186,6 +198,10 @@ ROWS = [
     ("two mirrors", {}, "PUT", "https://two.example.com/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", "https://two.example.com/v2/b/a/manifests/1?ns=quay.io"),
     # -- location and path ----------------------------------------------------------------------------------------
     ("both", {}, "GET", f"{P}/v2/quay/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/quay/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay/manifests/{SHA}", "rewrite", "quay.io", "location", f"{P}/v2/quay/manifests/{SHA}?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay:1", "rewrite", "docker.io", "location", f"{P}/v2/quay:1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/quay@1", "rewrite", "docker.io", "location", f"{P}/v2/quay@1?ns=docker.io"),
+    ("one letter", {}, "GET", "https://p/v2/x/manifests/1", "rewrite", "quay.io", "location", "https://p/v2/x/manifests/1?ns=quay.io"),
     ("both", {}, "GET", f"{P}/v2/quayx/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quayx/manifests/1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/quay.io/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quay.io/manifests/1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/index.docker.io/a/manifests/1", "rewrite", "docker.io", "path", f"{P}/v2/a/manifests/1?ns=docker.io"),
