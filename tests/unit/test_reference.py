@@ -95,6 +95,8 @@ def test_a_digest_obeys_the_grammar(text: str, valid: bool) -> None:
         ("127.0.0.1:80", ("127.0.0.1", 80)),
         ("localhost", ("localhost", None)),
         ("quay.io:", ("quay.io", None)),
+        ("quay.io:1", ("quay.io", 1)),
+        ("quay.io:65535", ("quay.io", 65535)),
     ],
 )
 def test_a_host_is_split_from_its_port(text: str, expected: tuple[str, int | None]) -> None:

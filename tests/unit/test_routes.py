@@ -399,6 +399,11 @@ def test_the_named_host_counts_where_the_table_knows_it(named: str | None, addre
     assert RouteTable(index_of(CONFIGS["both"])).addressed_host("https", named, "198.51.100.1", 443) == addressed
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_has_brackets_in_a_url_however_it_is_given(host: str) -> None:
+    assert RouteTable().decide("GET", "https", host, 5000, "/v2/").upstream == "https://[::1]:5000/v2/"
+
+
 def test_a_lookup_costs_the_same_for_ten_and_for_a_hundred_thousand_registries() -> None:
     """Counted in look-ups, not in time: whatever the table holds, the same keys are asked for."""
 
@@ -470,6 +475,11 @@ SUBJECTS = [
     (
         registry("ghcr.io", "proxy.example.com/gh") + registry("ghcr.io/b", "proxy.example.com/gh"),
         f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io",
+        "ghcr.io/a",
+    ),
+    (
+        registry("ghcr.io", "proxy.example.com/gh ghcr.io") + registry("ghcr.io/b", "proxy.example.com/gh ghcr.io"),
+        f"GET {P}/v2/gh/a/tags/list",
         "ghcr.io/a",
     ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
@@ -550,6 +560,7 @@ REASONS = [
     (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1", None, "one.example.com/a", True, [], None),
     (MIRRORED, {}, "PUT https://one.example.com/v2/a/x/manifests/1", None, None, False, [], None),
     (MIRRORED, {}, "PUT https://one.example.com/v2/quay.io/x/manifests/1", "quay.io", "one.example.com/a", False, [], None),
+    (CONFIGS["coreos"], {}, f"GET {Q}/v2/coreos:1", "quay.io", None, False, [], None),
     (CONFIGS["no repository"], {}, "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "quay.io/coreos/etcd",
         None, False, [], None),
     (CONFIGS["blocked"], {}, "GET https://bad.example.com/v2/", "bad.example.com", None, False, [],

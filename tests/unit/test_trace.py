@@ -166,7 +166,8 @@ LINES = [
     (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/ab/manifests/1", "~ p.com/a: ends inside a component of p.com/ab:1  [r.conf:5]"),
     (QUAY_A, {}, "https://quay.io/v2/a/manifests/1", "~ quay.io: matches, too, but quay.io/a:1 goes before it  [r.conf:8]"),
     (QUAY_A, {}, "https://quay.io/v2/a/manifests/2", "~ quay.io/a:1: is for another tag or digest  [r.conf:1]"),
-    (registry("quay.io/a/b", "p.com quay.io") + registry("quay.io", "p.com quay.io"), {}, "https://quay.io/v2/a/tags/list", "~ quay.io/a/b: is longer than quay.io/a  [r.conf:1]"),
+    (registry("quay.io/z") + registry("quay.io/a/b", "p.com quay.io") + registry("quay.io", "p.com quay.io"), {}, "https://quay.io/v2/a/tags/list", "~ quay.io/a/b: is longer than quay.io/a  [r.conf:5]"),
+    (registry("[::1]:5000", "p.com a.com"), {}, "https://[::1]/v2/", "~ [::1]:5000: another port is another registry: [::1]:5000 is not [::1]  [r.conf:1]"),
     # -- rules that do not answer ---------------------------------------------------------------------------------
     (SHARED, {}, "https://p.com/v2/x/manifests/1", "no location   p.com is ambiguous: it stands for a.com, b.com"),
     (SHARED, {}, "https://p.com/v2/x/manifests/1", "~ p.com: stands for b.com  [r.conf:12]"),
@@ -308,6 +309,7 @@ def test_a_step_as_json_has_it() -> None:
         (registry("*", "p.com *", location=None) + registry("quay.io"), "quay.io/a"),
         (registry("index.docker.io"), "docker.io/library/nginx"),
         (registry("*.io", location=None), "https://a.example.com/v2/"),
+        (registry("[::2]:5000", "p.com a.com"), "https://[::1]/v2/"),
         (registry("quay.io/a", "p.com quay.io") + registry("quay.io/b", "p.com quay.io"), "quay.io/a/c"),
     ],
 )
