@@ -162,6 +162,7 @@ ROWS = [
     ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd/manifests/v2"),
     ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v3", "rewrite", "quay.io", "host", f"{P}/v2/quay/coreos/etcd/manifests/v3?ns=quay.io"),
     ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/1", "rewrite", "quay.io", "host", "https://etcd.example.com/v2/e/manifests/1?ns=quay.io"),
+    ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/{SHA}", "rewrite", "quay.io", "host", f"https://etcd.example.com/v2/e/manifests/{SHA}?ns=quay.io"),
     ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd2/manifests/1", "pass", None, None, f"{Q}/v2/coreos/etcd2/manifests/1"),
     ("no repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/1", "block", None, "host", None),
     ("no repository", {}, "GET", f"{Q}/v2/coreos/etcd/x/manifests/1", "rewrite", None, "host", "https://etcd.example.com/v2/x/manifests/1"),
