@@ -93,7 +93,8 @@ CONFIGS = {
     "same host": registry("quay.io/old", location="quay.io/new"),
     "long": registry(f"quay.io/{LONG_PATH}", f"proxy.example.com/{LONG_PATH} quay.io")
     + registry("quay.io/a", "proxy.example.com/a ghcr.io"),
-    "one letter": registry("quay.io", "p quay.io", "p/ghcr ghcr.io"),
+    "one letter": registry("o", "p o", "p/ghcr ghcr.io") + registry("o/q", location="o/r"),
+    "itself by http": registry("quay.io", 'd.example.com quay.io pull-from-mirror="digest-only"', more="plain-http = true"),
 }  # fmt: skip
 
 P = "https://proxy.example.com"
@@ -173,6 +174,8 @@ ROWS = [
     ("all broken", {}, "GET", f"{Q}/v2/x/manifests/1", "block", None, "host", None),
     ("odd ns", {}, "GET", f"{Q}/v2/x/tags/list?n=1", "rewrite", "a&b=c#d", "host", f"{P}/v2/x/tags/list?n=1&ns=a%26b%3Dc%23d"),
     ("plain http", {}, "GET", f"{Q}/v2/", "rewrite", "quay.io", "host", "http://proxy.example.com:5000/v2/?ns=quay.io"),
+    ("itself by http", {}, "GET", f"{Q}/v2/x/manifests/1", "rewrite", None, "host", "http://quay.io/v2/x/manifests/1"),
+    ("itself by http", {}, "GET", "http://quay.io/v2/x/manifests/1", "pass", None, "host", "http://quay.io/v2/x/manifests/1"),
     # -- which mirror admits what ---------------------------------------------------------------------------------
     ("digest", {}, "GET", f"{Q}/v2/a/blobs/{SHA}", "rewrite", "quay.io", "host", f"{P}/v2/a/blobs/{SHA}?ns=quay.io"),
     ("digest", {}, "GET", f"{Q}/v2/a/referrers/{SHA}", "rewrite", "quay.io", "host", f"{P}/v2/a/referrers/{SHA}?ns=quay.io"),
@@ -202,7 +205,8 @@ ROWS = [
     ("both", {}, "GET", f"{P}/v2/quay/manifests/{SHA}", "rewrite", "quay.io", "location", f"{P}/v2/quay/manifests/{SHA}?ns=quay.io"),
     ("both", {}, "GET", f"{P}/v2/quay:1", "rewrite", "docker.io", "location", f"{P}/v2/quay:1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/quay@1", "rewrite", "docker.io", "location", f"{P}/v2/quay@1?ns=docker.io"),
-    ("one letter", {}, "GET", "https://p/v2/x/manifests/1", "rewrite", "quay.io", "location", "https://p/v2/x/manifests/1?ns=quay.io"),
+    ("one letter", {}, "GET", "https://p/v2/x/manifests/1", "rewrite", "o", "location", "https://p/v2/x/manifests/1?ns=o"),
+    ("one letter", {}, "GET", "https://o/v2/x/manifests/1", "rewrite", "o", "host", "https://p/v2/x/manifests/1?ns=o"),
     ("both", {}, "GET", f"{P}/v2/quayx/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quayx/manifests/1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/quay.io/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quay.io/manifests/1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/index.docker.io/a/manifests/1", "rewrite", "docker.io", "path", f"{P}/v2/a/manifests/1?ns=docker.io"),
@@ -562,6 +566,8 @@ REASONS = [
     (MIRRORED, {}, "PUT https://one.example.com/v2/a/x/manifests/1", None, None, False, [], None),
     (MIRRORED, {}, "PUT https://one.example.com/v2/quay.io/x/manifests/1", "quay.io", "one.example.com/a", False, [], None),
     (CONFIGS["coreos"], {}, f"GET {Q}/v2/coreos:1", "quay.io", None, False, [], None),
+    (CONFIGS["coreos"], {}, f"GET {Q}/v2/coreos@1", "quay.io", None, False, [], None),
+    (CONFIGS["digest"], {}, f"GET {Q}/v2/a/tags/list", "quay.io", "quay.io", True, [], None),
     (CONFIGS["no repository"], {}, "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "quay.io/coreos/etcd",
         None, False, [], None),
     (CONFIGS["blocked"], {}, "GET https://bad.example.com/v2/", "bad.example.com", None, False, [],
