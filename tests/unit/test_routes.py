@@ -487,6 +487,11 @@ SUBJECTS = [
         f"GET {P}/v2/gh/a/tags/list",
         "ghcr.io/a",
     ),
+    (
+        registry("quay.io/a", 'm.com quay.io pull-from-mirror="digest-only"') + registry("b.com", "quay.io/b b.com"),
+        f"GET {Q}/v2/quay.io/a/x/manifests/1",
+        "quay.io/a/x:1",
+    ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
 ]
