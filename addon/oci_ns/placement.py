@@ -143,7 +143,7 @@ def _sent(
         found.route.registry,
         None,
         target.operation,
-        Subject(source_host, target.scope[found.named :] if found.named else target.scope, target.suffix),
+        Subject(source_host, target.scope[found.named :], target.suffix),
         pulled,
         alternatives,
         moved,

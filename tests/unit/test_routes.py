@@ -91,6 +91,7 @@ CONFIGS = {
     "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
     "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
     "same host": registry("quay.io/old", location="quay.io/new"),
+    "same path": registry("quay.io/a", "proxy.example.com/a quay.io"),
     "long": registry(f"quay.io/{LONG_PATH}", f"proxy.example.com/{LONG_PATH} quay.io")
     + registry("quay.io/a", "proxy.example.com/a ghcr.io"),
     "one letter": registry("o", "p o", "p/ghcr ghcr.io") + registry("o/q", location="o/r"),
@@ -124,6 +125,8 @@ ROWS = [
     ("443", {}, "GET", f"{Q}/v2/", "rewrite", "quay.io", "host", f"{P}/v2/?ns=quay.io"),
     # -- query ---------------------------------------------------------------------------------------------------
     ("both", {}, "GET", f"{Q}/v2/a/manifests/1?ns=quay.io", "rewrite", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", "https://PROXY.example.com/v2/a/manifests/1?ns=quay.io", "rewrite", "quay.io", "query", "https://PROXY.example.com/v2/quay/a/manifests/1?ns=quay.io"),
+    ("ports", {}, "GET", "http://PROXY.example.com/v2/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", "http://PROXY.example.com/v2/a/manifests/1?ns=quay.io"),
     ("both", {}, "PUT", f"{Q}/v2/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{Q}/v2/a/manifests/1?ns=quay.io"),
     ("both", {}, "GET", f"{P}/v2/quay/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
     ("both", {}, "GET", f"{P}/v2/quay/a/manifests/1?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/quay/a/manifests/1?ns=docker.io"),
@@ -162,6 +165,7 @@ ROWS = [
     ("catch-all", {}, "GET", "https://[::1]:5000/v2/", "rewrite", "[::1]:5000", "host", f"{P}/v2/?ns=%5B%3A%3A1%5D%3A5000"),
     ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd/manifests/v2"),
     ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v3", "rewrite", "quay.io", "host", f"{P}/v2/quay/coreos/etcd/manifests/v3?ns=quay.io"),
+    ("wildcard remap", {}, "GET", "https://a.example.org/v2/x/tags/list?n=5&ns=", "rewrite", None, "host", "https://flat.example.com/v2/all/x/tags/list?n=5"),
     ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/1", "rewrite", "quay.io", "host", "https://etcd.example.com/v2/e/manifests/1?ns=quay.io"),
     ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/{SHA}", "rewrite", "quay.io", "host", f"https://etcd.example.com/v2/e/manifests/{SHA}?ns=quay.io"),
     ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd2/manifests/1", "pass", None, None, f"{Q}/v2/coreos/etcd2/manifests/1"),
@@ -465,6 +469,11 @@ SUBJECTS = [
         "hub.example.com/a",
     ),
     (CONFIGS["all broken"], "GET https://quay.io/v2/a/manifests/1", "quay.io/a:1"),
+    (
+        CONFIGS["no repository"],
+        "GET https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1",
+        "quay.io/coreos/etcd:1",
+    ),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad.example.com/a/manifests/v1", "bad.example.com/a:v1"),
     (registry("ghcr.io/org", "proxy.example.com/gh"), f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io", "ghcr.io/org/a"),
     (
@@ -609,6 +618,7 @@ def test_a_decision_says_by_which_entry_to_which_endpoint_and_what_else(
     assert decision.pull is is_pull
     assert [other.endpoint and other.endpoint.location for other in decision.alternatives] == elsewhere
     assert not any(other.pull or other.alternatives for other in decision.alternatives)
+    assert all(other.source is decision.source for other in decision.alternatives)
     found = decision.error
     assert (found and (found.status, found.code, found.message, found.detail)) == error
     if error is not None:
@@ -626,6 +636,7 @@ def test_a_decision_says_by_which_entry_to_which_endpoint_and_what_else(
         ("default", f"GET {P}/v2/quay.io/a/manifests/1", Moved("quay.io", "")),
         ("default", f"GET {Q}/v2/a/manifests/1", None),
         ("both", f"GET {Q}/v2/", None),
+        ("same path", f"GET {Q}/v2/a/x/manifests/1", None),
         ("both", f"GET {P}/v2/quay/a/manifests/1", None),
     ],
 )
