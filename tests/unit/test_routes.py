@@ -250,6 +250,8 @@ ROWS = [
     ("digest", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "rewrite", None, "path", f"{Q}/v2/a/manifests/1"),
     ("http", {}, "GET", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", "http://m.example.com/v2/a/manifests/1?ns=quay.io"),
     ("elsewhere", {}, "GET", f"{P}/v2/a/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/manifests/1?ns=quay.io"),
+    ("broken", {}, "GET", "https://two.example.com/v2/x/manifests/1", "rewrite", "quay.io", "location", "https://two.example.com/v2/x/manifests/1?ns=quay.io"),
+    ("upper case", {}, "GET", f"{P}/v2/x/manifests/1", "pass", None, None, f"{P}/v2/x/manifests/1"),
     ("upper case", {}, "GET", f"{P}/v2/a/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/x/manifests/1?ns=quay.io"),
     ("caught port", {}, "GET", f"{Q}:5000/v2/a/manifests/1", "rewrite", "quay.io:5000", "host", f"{P}/v2/a/manifests/1?ns=quay.io%3A5000"),
     ("all blocked", {}, "GET", f"{P}/v2/s/a/manifests/1", "block", None, "location", None),
