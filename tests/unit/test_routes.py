@@ -91,6 +91,7 @@ CONFIGS = {
     "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
     "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
     "same host": registry("quay.io/old", location="quay.io/new"),
+    "starred": registry("quay.io", "proxy.example.com *") + registry("ghcr.io", "proxy.example.com *"),
     "same path": registry("quay.io/a", "proxy.example.com/a quay.io"),
     "long": registry(f"quay.io/{LONG_PATH}", f"proxy.example.com/{LONG_PATH} quay.io")
     + registry("quay.io/a", "proxy.example.com/a ghcr.io"),
@@ -251,6 +252,7 @@ ROWS = [
     ("http", {}, "GET", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", "http://m.example.com/v2/a/manifests/1?ns=quay.io"),
     ("elsewhere", {}, "GET", f"{P}/v2/a/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/manifests/1?ns=quay.io"),
     ("broken", {}, "GET", "https://two.example.com/v2/x/manifests/1", "rewrite", "quay.io", "location", "https://two.example.com/v2/x/manifests/1?ns=quay.io"),
+    ("starred", {}, "GET", f"{P}/v2/x/manifests/1", "pass", None, None, f"{P}/v2/x/manifests/1"),
     ("upper case", {}, "GET", f"{P}/v2/x/manifests/1", "pass", None, None, f"{P}/v2/x/manifests/1"),
     ("upper case", {}, "GET", f"{P}/v2/a/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/x/manifests/1?ns=quay.io"),
     ("caught port", {}, "GET", f"{Q}:5000/v2/a/manifests/1", "rewrite", "quay.io:5000", "host", f"{P}/v2/a/manifests/1?ns=quay.io%3A5000"),
