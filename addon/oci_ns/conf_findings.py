@@ -52,8 +52,7 @@ class Finding:
 
     def __str__(self) -> str:
         problem = self.problem
-        text = problem.message + (f"; {problem.hint}" if problem.hint else "")
-        return f"{problem.place}: {self.severity.value}: {text} [{problem.code}]"
+        return f"{problem.place}: {self.severity.value}: {problem.text} [{problem.code}]"
 
     def as_object(self) -> dict[str, Any]:
         """The finding as JSON has it."""

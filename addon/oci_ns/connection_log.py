@@ -26,7 +26,7 @@ class Unspoken(logging.Filter):
 def _shown(character: str, kept: str) -> str:
     if character.isprintable() or character in kept:
         return character
-    return character.encode("unicode_escape", "surrogatepass").decode()
+    return character.encode("unicode_escape").decode()
 
 
 def install() -> None:

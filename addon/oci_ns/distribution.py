@@ -59,10 +59,10 @@ class Target:
         """Whether the reference is a digest, so that any copy of the content is the same content."""
         return self.suffix.startswith("@")
 
-    def moved(self, strip: int, path: str, reference: str = "") -> str:
+    def moved(self, strip: int, path: str, reference: str) -> str:
         """The target's path with the first `strip` decoded characters of the repository replaced by `path`.
 
-        A slash is put between `path` and what remains where both are non-empty. `reference`, where given, replaces a
+        A slash is put between `path` and what remains where both are non-empty. `reference`, unless '', replaces a
         manifest's tag or digest. '' where no repository would be left.
         """
         # The slash behind what is stripped goes with it, percent-encoded or not.
@@ -180,7 +180,7 @@ def _raw_length(raw: str, decoded_length: int) -> int:
 
 def escape_namespace(namespace: str) -> str:
     """A namespace as it stands in a query: form-encoded like Go's `url.QueryEscape` (`:` becomes `%3A`)."""
-    return quote_plus(namespace, safe="", errors="surrogateescape")
+    return quote_plus(namespace, errors="surrogateescape")
 
 
 _SPELLINGS = frozenset({"ns", "n%73", "%6es", "%6Es", "%6e%73", "%6E%73"})
@@ -223,7 +223,7 @@ def with_namespace(query: str | None, namespace: str, escaped: str | None = None
     if query and namespaces_in(query) == [namespace] and _is_spelt_plainly(query) and _is_read_alike(namespace):
         return query
     parameter = f"ns={escaped if escaped is not None else escape_namespace(namespace)}"
-    rest = without_namespace(query) if query else None
+    rest = without_namespace(query)
     return f"{rest}&{parameter}" if rest else parameter
 
 

@@ -17,8 +17,6 @@ from oci_ns.route_rows import KEPT_MAX, RouteRows
 
 V = TypeVar("V")
 
-_SOURCE_LENGTH_MAX = HOST_LENGTH_MAX + len(":65535")
-
 
 class Numbered(Mapping[str, V]):
     """A mapping to what is made of a number when it is asked for."""
@@ -98,7 +96,7 @@ class Location:
         sources = self.sources
         if source in sources.numbers and not source.startswith(ANY_PREFIX):
             return sources[source]
-        at = source.find(".") if len(source) <= _SOURCE_LENGTH_MAX and is_host(source) else -1
+        at = source.find(".") if len(source) <= HOST_LENGTH_MAX and is_host(source) else -1
         while at != -1:
             wildcard = f"*{source[at:]}"
             if wildcard in sources.numbers:
@@ -168,7 +166,6 @@ class LocationIndex:
         return place if isinstance(place, Location) else self._alone(place)
 
     def _longest_first(self, registry: str, scope: str, suffix: str) -> Iterator[Location]:
-        first = len(registry)
         name = f"{registry}/{scope}{suffix}" if scope else registry
         length = len(name)
         if length > NAME_LENGTH_MAX:
@@ -182,7 +179,7 @@ class LocationIndex:
             place = self._locations.get(name[:length])
             if place is not None:
                 yield self._made(place)
-            length = max(name.rfind("/", first, length), name.rfind(":", last, length), name.rfind("@", last, length))
+            length = max(name.rfind("/", 0, length), name.rfind(":", last, length), name.rfind("@", last, length))
 
     def ambiguous(self) -> list[tuple[str, Mapping[str, Endpoint]]]:
         """Each location that stands for several namespaces, and the endpoint that says each first."""

@@ -94,7 +94,8 @@ def _at(
     subject = request.subject(found.source_host, found.named)
     kept = request.keep(source, None, request.text_without_namespace, found.route, subject)
     primary = found.route.registry.primary
-    return replace(kept, endpoint=primary, pull=pulled, alternatives=alternatives)
+    # It is the last place of all, so that there are no alternatives.
+    return replace(kept, endpoint=primary, pull=pulled)
 
 
 def mirrors_for(request: Request, registry: Registry) -> Iterator[Endpoint]:
@@ -142,7 +143,7 @@ def _sent(
         found.route.registry,
         None,
         target.operation,
-        Subject(source_host, target.scope[found.named :] if found.named else target.scope, target.suffix),
+        Subject(source_host, target.scope[found.named :], target.suffix),
         pulled,
         alternatives,
         moved,

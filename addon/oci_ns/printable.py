@@ -16,6 +16,5 @@ def printable(text: str) -> str:
     if cut.isprintable():
         return cut
     return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in cut
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in cut
     )

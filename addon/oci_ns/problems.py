@@ -41,8 +41,13 @@ class Problem:
         """File and line as compilers write them."""
         return f"{self.path}:{self.line}" if self.line is not None else str(self.path)
 
+    @property
+    def text(self) -> str:
+        """The message, and what to do about it."""
+        return self.message + (f"; {self.hint}" if self.hint else "")
+
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+        return f"{self.place}: {self.text}"
 
 
 class ConfigurationError(Exception):

@@ -110,7 +110,7 @@ class Table:
 
     def flag(self, key: str) -> bool:
         """A boolean; False where it is not set."""
-        return bool(self.values.get(key, False))
+        return bool(self.values.get(key))
 
     def strings(self, key: str) -> tuple[str, ...]:
         """An array of strings. Raises ConfigurationError where it holds anything else."""

@@ -106,7 +106,7 @@ def sentence(step: Step) -> str:
 
 def entry_of(step: Step) -> str:
     """Where the entry is that the step came from, or its endpoint, which `why` names; '' where none."""
-    if step.registry is None or step.origin is None:
+    if step.registry is None:
         return ""
     return str(step.origin) if step.endpoint is not None else f"prefix {step.registry.prefix}, {step.origin}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from oci_ns.decision import Action, Decision
+from oci_ns.decision import Decision
 from oci_ns.hops import Route
 from oci_ns.placement import mirrors_for
 from oci_ns.pull_sources import PullSource, admitted_mirrors, namespace_of
@@ -30,9 +30,8 @@ def endpoint_steps(asked: Asked) -> tuple[Step, ...]:
     registry, endpoint = decision.registry, decision.endpoint
     if registry is not None and asked.request.pull and not registry.blocked:
         return tuple(_pulled(asked, registry))
-    if decision.action is Action.BLOCK and decision.source is not None:
-        message = decision.error.message if decision.error is not None else ""
-        return (Step(BLOCKED, Outcome.ANSWERED, message, registry),)
+    if decision.error is not None and decision.source is not None:
+        return (Step(BLOCKED, Outcome.ANSWERED, decision.error.message, registry),)
     if endpoint is not None:
         why = f"{_named(endpoint, decision.namespace)}: stays where it is addressed"
         return (Step(ENDPOINT, Outcome.ANSWERED, why, registry or asked.table.index.owner_of(endpoint), endpoint),)
@@ -44,7 +43,7 @@ def endpoint_steps(asked: Asked) -> tuple[Step, ...]:
 def _pulled(asked: Asked, registry: Registry) -> Iterator[Step]:
     """A step for each endpoint of the registry that a pull goes to."""
     decision, request = asked.decision, asked.request
-    chosen = () if decision.error is not None else (decision, *decision.alternatives)
+    chosen = (decision, *decision.alternatives)
     order = {id(one.endpoint): number for number, one in enumerate(chosen)}
     by_endpoint = {id(one.endpoint): one for one in chosen}
     route = asked.table.index.route_of(registry)
@@ -68,10 +67,10 @@ def _primary(chosen: Collection[Decision], registry: Registry, route: Route, req
         if endpoint is not None and id(endpoint) not in mirrors:
             return _placed(PRIMARY, number, _named(endpoint, one.namespace), registry, endpoint)
     location = registry.primary.location or "the source registry"
-    if chosen and route.primary_is_source and not any(one.endpoint is registry.primary for one in chosen):
-        why = f"the request addresses {request.addressed}, which never falls back to the source registry"
-    elif location in route.broken:
+    if location in route.broken:
         why = _NO_ADDRESS
+    elif route.primary_is_source:
+        why = f"the request addresses {request.addressed}, which never falls back to the source registry"
     else:
         why = _NO_REPOSITORY
     return Step(PRIMARY, Outcome.DID_NOT_ANSWER, f"{location}: {why}", registry, registry.primary)

@@ -138,14 +138,14 @@ def _taken_apart(target: str) -> None:
 
 def _moved(parsed: distribution.Target, repository: str) -> None:
     """The repository's first components are replaced, and nothing else is."""
-    assert _decoded(parsed.moved(0, "")) == _decoded(parsed.path)
+    assert _decoded(parsed.moved(0, "", "")) == _decoded(parsed.path)
     for strip in (0, repository.find("/"), len(repository)):
         if strip < 0:
             continue
         assert _decoded(parsed.beginning(strip)) == repository[:strip]
         left = repository[strip + 1 if strip else 0 :]
         for path in ("", "mirror/of"):
-            moved = parsed.moved(strip, path)
+            moved = parsed.moved(strip, path, "")
             name = "/".join(filter(None, (path, left)))
             assert (moved == "") == (name == "")
             again = distribution.parse(moved)

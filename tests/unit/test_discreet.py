@@ -32,6 +32,19 @@ def test_a_login_before_a_host_is_left_out_and_a_digest_is_none(text: str, shown
     assert discreet({"a": [text, (text,)], "b": 1, "c": None}) == {"a": [shown, [shown]], "b": 1, "c": None}
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("é\n\x1b[31m", "é\\n\\x1b[31m"),
+        ("\udcff", "\\udcff"),
+        ("x" * LENGTH_MAX, "x" * LENGTH_MAX),
+        ("x" * (LENGTH_MAX + 1), "x" * LENGTH_MAX + "…"),
+    ],
+)
+def test_a_text_becomes_one_line_that_moves_no_cursor_and_is_not_too_long(text: str, line: str) -> None:
+    assert printable(text) == line
+
+
 def test_a_login_is_left_out_where_a_text_is_cut_in_the_middle_of_it() -> None:
     assert "secret" not in printable(f"{'x ' * (LENGTH_MAX // 2 - 4)}user:secretsecret@host")
 

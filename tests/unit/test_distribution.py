@@ -38,6 +38,8 @@ O = Operation  # noqa: E741
         ("/v2/a/b/blobs/uploads/1-2_3?_state=x", O.UPLOAD, "a/b", ""),
         ("/v2/a%2Fb/manifests/1", O.MANIFEST, "a/b", ":1"),
         ("/v2/a/manifests/manifests/manifests/1", O.MANIFEST, "a/manifests/manifests", ":1"),
+        ("/v2/a/blobs/manifests/1", O.MANIFEST, "a/blobs", ":1"),
+        ("/v2/a/x/uploads/1", O.OTHER, "a/x/uploads/1", ""),
         ("/v2/blobs/uploads/manifests/1", O.MANIFEST, "blobs/uploads", ":1"),
         ("/v2/tags/list/tags/list", O.TAGS, "tags/list", ""),
         ("/v2/auth", O.OTHER, "auth", ""),

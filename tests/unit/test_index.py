@@ -38,7 +38,7 @@ INDEX = index_of(
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (lambda i: [host for host in ("a.com", "p.com", "x.w.com", "w.com", "x.com", "c.com") if i.knows(host)],
+        (lambda i: [host for host in ("a.com", "p.com", "x.w.com", "x.w.com:81", "w.com", "c.com") if i.knows(host)],
             ["a.com", "p.com", "x.w.com", "c.com"]),
         (lambda i: [host for host in ("a.com", "p.com", "r.com", "q.com") if i.is_source(host)], ["a.com", "p.com"]),
         (lambda i: [host for host in ("a.com", "p.com", "b.com", "q.com") if i.is_endpoint(host)],
@@ -56,12 +56,24 @@ def test_an_index_answers(answer: Callable[[RouteIndex], object], expected: obje
     assert answer(INDEX) == expected
 
 
-@pytest.mark.parametrize(("host", "prefix"), [("x.a.com", "*.a.com"), ("xy.a.com", "xy.a.com"), ("z.a.com", "*.a.com")])
-def test_of_a_wildcard_and_a_host_the_longer_one_counts_as_they_are_written(host: str, prefix: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "prefix"),
+    [
+        ("x.a.com", "*.a.com"),
+        ("xy.a.com", "xy.a.com"),
+        ("z.a.com", "*.a.com"),
+        ("z.a.com:5000", "*.a.com"),
+        ("y.z.a.com", "*.a.com"),
+        # As in the reference: only where the suffix is met first.
+        ("z.a.com.a.com", None),
+        ("z" * (255 - len(".a.com")) + ".a.com", "*.a.com"),
+        ("z" * (256 - len(".a.com")) + ".a.com", None),
+    ],
+)
+def test_of_a_wildcard_and_a_host_the_longer_one_counts_as_they_are_written(host: str, prefix: str | None) -> None:
     index = index_of(registry("x.a.com") + registry("xy.a.com") + registry("*.a.com", location=None))
     found = index.find_image(parse_image(f"{host}/i"))
-    assert found is not None
-    assert found[0].prefix == prefix
+    assert (found and found[0].prefix) == prefix
 
 
 def test_a_prefix_ends_before_a_tag_also_where_the_host_has_a_port() -> None:

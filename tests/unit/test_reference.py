@@ -95,6 +95,8 @@ def test_a_digest_obeys_the_grammar(text: str, valid: bool) -> None:
         ("127.0.0.1:80", ("127.0.0.1", 80)),
         ("localhost", ("localhost", None)),
         ("quay.io:", ("quay.io", None)),
+        ("quay.io:1", ("quay.io", 1)),
+        ("quay.io:65535", ("quay.io", 65535)),
     ],
 )
 def test_a_host_is_split_from_its_port(text: str, expected: tuple[str, int | None]) -> None:
@@ -178,6 +180,7 @@ def test_the_first_component_is_a_host_by_its_looks(text: str, host: bool) -> No
         ("[::1]:5000/a", "[::1]:5000/a"),
         (f"quay.io/a/b:1@{SHA}", f"quay.io/a/b:1@{SHA}"),
         ("Quay.io/a", "Quay.io/a"),
+        ("quay.io/" + "a" * 255, "quay.io/" + "a" * 255),
     ],
 )
 def test_an_image_name_is_read_as_docker_reads_it(text: str, full: str) -> None:

@@ -48,6 +48,10 @@ BROKEN = {
         'r.conf:2: [[registry]] 1 (*.a.com/b): prefix "*.a.com/b": '
         "behind *. only a host name is allowed, no port, path or tag"
     ),
+    '[[registry]]\nprefix = "*.a.com:5000"\nlocation = "c.com"\n': (
+        'r.conf:2: [[registry]] 1 (*.a.com:5000): prefix "*.a.com:5000": '
+        "behind *. only a host name is allowed, no port, path or tag"
+    ),
     '[[registry]]\nlocation = "a.com"\n[[registry.mirror]]\ninsecure = true\n': (
         "r.conf:3: [[registry]] 1 (a.com), mirror 1: has no location; a mirror needs one"
     ),
@@ -205,7 +209,7 @@ def test_keys_are_read_without_regard_to_case_as_podman_reads_them() -> None:
     [
         ("", None),
         ("unqualified-search-registries = []", ()),
-        ('unqualified-search-registries = ["a.com/", "b.com:5000"]', ("a.com", "b.com:5000")),
+        ('unqualified-search-registries = ["a.com/", "b.com:5000", "C.MX/"]', ("a.com", "b.com:5000", "C.MX")),
     ],
 )
 def test_hosts_of_short_names_are_read_with_or_without_a_slash_behind(text: str, hosts: tuple[str, ...] | None) -> None:
@@ -238,14 +242,14 @@ def test_every_key_is_read() -> None:
     text = (
         b'[[registry]]\nprefix = "a.com/x/"\nlocation = "b.com/y/"\ninsecure = true\nblocked = true\n'
         b'namespace-proxy = "a.com"\nplain-http = true\nforward-credentials = true\n'
-        b'[[registry.mirror]]\nlocation = "c.com"\npull-from-mirror = "digest-only"\nnamespace-proxy = "*"\n'
+        b'[[registry.mirror]]\nlocation = "C.MX/"\npull-from-mirror = "digest-only"\nnamespace-proxy = "*"\n'
     )
     (registry,) = parse_text(CONF, text).registries.values()
     primary, (mirror,) = registry.primary, registry.mirrors
     assert (registry.prefix, registry.blocked, registry.mirror_by_digest_only) == ("a.com/x", True, False)
     assert (primary.location, primary.insecure, primary.namespace) == ("b.com/y", True, "a.com")
     assert (primary.plain_http, primary.forward_credentials) == (True, True)
-    assert (mirror.location, mirror.pull_from_mirror, mirror.namespace) == ("c.com", PullFromMirror.DIGEST_ONLY, "*")
+    assert (mirror.location, mirror.pull_from_mirror, mirror.namespace) == ("C.MX", PullFromMirror.DIGEST_ONLY, "*")
     assert (mirror.plain_http, mirror.insecure, mirror.forward_credentials) == (False, False, False)
 
 

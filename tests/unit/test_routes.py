@@ -38,6 +38,8 @@ def registry(prefix: str, *mirrors: str, location: str | None = "", more: str = 
     return "\n".join(lines) + "\n"
 
 
+LONG_PATH = "a/" * 600 + "aa"
+"""With a host before it, longer than any name."""
 HUB = registry("docker.io", "proxy.example.com docker.io")
 QUAY = registry("quay.io", "proxy.example.com/quay quay.io")
 COREOS = registry("quay.io/coreos", "proxy.example.com/c quay.io")
@@ -89,10 +91,17 @@ CONFIGS = {
     "mirrors of a wildcard": registry("*.example.org", "proxy.example.com/w *", location=None),
     "odd case": registry("docker.io", "Proxy.example.com/a:b docker.io") + registry("quay.io", "Proxy.example.com:443 *"),
     "same host": registry("quay.io/old", location="quay.io/new"),
+    "starred": registry("quay.io", "proxy.example.com *") + registry("ghcr.io", "proxy.example.com *"),
+    "same path": registry("quay.io/a", "proxy.example.com/a quay.io"),
+    "long": registry(f"quay.io/{LONG_PATH}", f"proxy.example.com/{LONG_PATH} quay.io")
+    + registry("quay.io/a", "proxy.example.com/a ghcr.io"),
+    "one letter": registry("o", "p o", "p/ghcr ghcr.io") + registry("o/q", location="o/r"),
+    "itself by http": registry("quay.io", 'd.example.com quay.io pull-from-mirror="digest-only"', more="plain-http = true"),
 }  # fmt: skip
 
 P = "https://proxy.example.com"
 Q = "https://quay.io"
+LONG = "a" * (255 - len(".example.org")) + ".example.org"
 ROWS = [
     # -- which requests -----------------------------------------------------------------------------------------
     ("both", {}, "GET", f"{P}/v2", "rewrite", "docker.io", "location", f"{P}/v2?ns=docker.io"),
@@ -117,6 +126,8 @@ ROWS = [
     ("443", {}, "GET", f"{Q}/v2/", "rewrite", "quay.io", "host", f"{P}/v2/?ns=quay.io"),
     # -- query ---------------------------------------------------------------------------------------------------
     ("both", {}, "GET", f"{Q}/v2/a/manifests/1?ns=quay.io", "rewrite", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", "https://PROXY.example.com/v2/a/manifests/1?ns=quay.io", "rewrite", "quay.io", "query", "https://PROXY.example.com/v2/quay/a/manifests/1?ns=quay.io"),
+    ("ports", {}, "GET", "http://PROXY.example.com/v2/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", "http://PROXY.example.com/v2/a/manifests/1?ns=quay.io"),
     ("both", {}, "PUT", f"{Q}/v2/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{Q}/v2/a/manifests/1?ns=quay.io"),
     ("both", {}, "GET", f"{P}/v2/quay/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
     ("both", {}, "GET", f"{P}/v2/quay/a/manifests/1?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/quay/a/manifests/1?ns=docker.io"),
@@ -135,6 +146,7 @@ ROWS = [
     ("catch-all", {}, "GET", f"{P}/v2/o/i/manifests/1?ns=%0d%0a", "pass", "\r\n", "query", f"{P}/v2/o/i/manifests/1?ns=%0d%0a"),
     ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/1?ns=a.example.org", "block", None, "query", None),
     ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/sha256:{'0' * 64}?ns=*.example.org", "pass", "*.example.org", "query", f"{P}/v2/a/manifests/sha256:{'0' * 64}?ns=*.example.org"),
+    ("wildcard by digest", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org", "block", "evil.com/a.example.org", "query", None),
     ("wildcard by digest", {}, "GET", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org", "pass", "evil.com/a.example.org", "query", f"{P}/v2/a/manifests/1?ns=evil.com/a.example.org"),
     ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/a/manifests/1?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/1?ns=docker.io"),
     ("both", {"ns_client_namespace": "reject"}, "GET", f"{P}/v2/quay/a/manifests/1?ns=quay.io", "pass", "quay.io", "query", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
@@ -154,7 +166,9 @@ ROWS = [
     ("catch-all", {}, "GET", "https://[::1]:5000/v2/", "rewrite", "[::1]:5000", "host", f"{P}/v2/?ns=%5B%3A%3A1%5D%3A5000"),
     ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v1", "rewrite", None, "host", "https://pinned.example.com/v2/etcd/manifests/v2"),
     ("tagged", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/v3", "rewrite", "quay.io", "host", f"{P}/v2/quay/coreos/etcd/manifests/v3?ns=quay.io"),
+    ("wildcard remap", {}, "GET", "https://a.example.org/v2/x/tags/list?n=5&ns=", "rewrite", None, "host", "https://flat.example.com/v2/all/x/tags/list?n=5"),
     ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/1", "rewrite", "quay.io", "host", "https://etcd.example.com/v2/e/manifests/1?ns=quay.io"),
+    ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/{SHA}", "rewrite", "quay.io", "host", f"https://etcd.example.com/v2/e/manifests/{SHA}?ns=quay.io"),
     ("whole repository", {}, "GET", f"{Q}/v2/coreos/etcd2/manifests/1", "pass", None, None, f"{Q}/v2/coreos/etcd2/manifests/1"),
     ("no repository", {}, "GET", f"{Q}/v2/coreos/etcd/manifests/1", "block", None, "host", None),
     ("no repository", {}, "GET", f"{Q}/v2/coreos/etcd/x/manifests/1", "rewrite", None, "host", "https://etcd.example.com/v2/x/manifests/1"),
@@ -165,6 +179,8 @@ ROWS = [
     ("all broken", {}, "GET", f"{Q}/v2/x/manifests/1", "block", None, "host", None),
     ("odd ns", {}, "GET", f"{Q}/v2/x/tags/list?n=1", "rewrite", "a&b=c#d", "host", f"{P}/v2/x/tags/list?n=1&ns=a%26b%3Dc%23d"),
     ("plain http", {}, "GET", f"{Q}/v2/", "rewrite", "quay.io", "host", "http://proxy.example.com:5000/v2/?ns=quay.io"),
+    ("itself by http", {}, "GET", f"{Q}/v2/x/manifests/1", "rewrite", None, "host", "http://quay.io/v2/x/manifests/1"),
+    ("itself by http", {}, "GET", "http://quay.io/v2/x/manifests/1", "pass", None, "host", "http://quay.io/v2/x/manifests/1"),
     # -- which mirror admits what ---------------------------------------------------------------------------------
     ("digest", {}, "GET", f"{Q}/v2/a/blobs/{SHA}", "rewrite", "quay.io", "host", f"{P}/v2/a/blobs/{SHA}?ns=quay.io"),
     ("digest", {}, "GET", f"{Q}/v2/a/referrers/{SHA}", "rewrite", "quay.io", "host", f"{P}/v2/a/referrers/{SHA}?ns=quay.io"),
@@ -174,13 +190,28 @@ ROWS = [
     ("split", {}, "GET", f"{Q}/v2/a/manifests/{SHA}", "rewrite", "quay.io", "host", f"https://d.example.com/v2/a/manifests/{SHA}?ns=quay.io"),
     ("split", {}, "GET", f"{Q}/v2/a/blobs/{SHA}", "rewrite", "quay.io", "host", f"https://d.example.com/v2/a/blobs/{SHA}?ns=quay.io"),
     ("split", {}, "GET", f"{Q}/v2/a/tags/list", "rewrite", "quay.io", "host", "https://t.example.com/v2/a/tags/list?ns=quay.io"),
+    # -- what is longer than any name is found as all else is -----------------------------------------------------
+    ("long", {}, "GET", f"{P}/v2/{LONG_PATH}/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/{LONG_PATH}/x/manifests/1?ns=quay.io"),
+    ("long", {}, "GET", f"{P}/v2/{LONG_PATH}b/manifests/1", "rewrite", "ghcr.io", "location", f"{P}/v2/{LONG_PATH}b/manifests/1?ns=ghcr.io"),
+    ("long", {}, "GET", f"{P}/v2/{LONG_PATH[:1101]}/manifests/1", "rewrite", "ghcr.io", "location", f"{P}/v2/{LONG_PATH[:1101]}/manifests/1?ns=ghcr.io"),
+    ("long", {}, "GET", f"{Q}/v2/{LONG_PATH}/x/manifests/1", "rewrite", "quay.io", "host", f"{P}/v2/{LONG_PATH}/x/manifests/1?ns=quay.io"),
+    ("long", {}, "GET", f"{Q}/v2/{LONG_PATH}/manifests/1", "rewrite", "quay.io", "host", f"{P}/v2/{LONG_PATH}/manifests/1?ns=quay.io"),
+    ("long", {}, "GET", f"{Q}/v2/{LONG_PATH}b/manifests/1", "rewrite", "ghcr.io", "host", f"{P}/v2/{LONG_PATH}b/manifests/1?ns=ghcr.io"),
     # -- uploads and other methods --------------------------------------------------------------------------------
     ("both", {}, "GET", f"{Q}/v2/a/blobs/uploads/1", "pass", None, "host", f"{Q}/v2/a/blobs/uploads/1"),
     ("both", {}, "PATCH", f"{P}/v2/quay/a/blobs/uploads/1?_state=x", "rewrite", "quay.io", "location", f"{P}/v2/quay/a/blobs/uploads/1?_state=x&ns=quay.io"),
     ("both", {}, "DELETE", f"{P}/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", f"{P}/v2/quay/a/manifests/1?ns=quay.io"),
+    ("both", {}, "DELETE", f"{P}/v2/quay.io/a/manifests/1?mount=x&from=quay.io/b", "rewrite", "quay.io", "path", f"{P}/v2/quay/a/manifests/1?mount=x&from=quay.io/b&ns=quay.io"),
+    ("both", {}, "POST", f"{P}/v2/quay.io/a/blobs/uploads/?mount=x&from=quay.io/b&_state=?", "rewrite", "quay.io", "path", f"{P}/v2/quay/a/blobs/uploads/?mount=x&from=quay%2Fb&_state=?&ns=quay.io"),
+    ("wildcard remap", {}, "POST", "https://flat.example.com/v2/a.example.org/x/blobs/uploads/", "rewrite", None, "path", "https://flat.example.com/v2/all/x/blobs/uploads/"),
     ("two mirrors", {}, "PUT", "https://two.example.com/v2/quay.io/a/manifests/1", "rewrite", "quay.io", "path", "https://two.example.com/v2/b/a/manifests/1?ns=quay.io"),
     # -- location and path ----------------------------------------------------------------------------------------
     ("both", {}, "GET", f"{P}/v2/quay/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/quay/manifests/1?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay/manifests/{SHA}", "rewrite", "quay.io", "location", f"{P}/v2/quay/manifests/{SHA}?ns=quay.io"),
+    ("both", {}, "GET", f"{P}/v2/quay:1", "rewrite", "docker.io", "location", f"{P}/v2/quay:1?ns=docker.io"),
+    ("both", {}, "GET", f"{P}/v2/quay@1", "rewrite", "docker.io", "location", f"{P}/v2/quay@1?ns=docker.io"),
+    ("one letter", {}, "GET", "https://p/v2/x/manifests/1", "rewrite", "o", "location", "https://p/v2/x/manifests/1?ns=o"),
+    ("one letter", {}, "GET", "https://o/v2/x/manifests/1", "rewrite", "o", "host", "https://p/v2/x/manifests/1?ns=o"),
     ("both", {}, "GET", f"{P}/v2/quayx/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quayx/manifests/1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/quay.io/manifests/1", "rewrite", "docker.io", "location", f"{P}/v2/quay.io/manifests/1?ns=docker.io"),
     ("both", {}, "GET", f"{P}/v2/index.docker.io/a/manifests/1", "rewrite", "docker.io", "path", f"{P}/v2/a/manifests/1?ns=docker.io"),
@@ -197,6 +228,7 @@ ROWS = [
     ("other host's ns", {}, "GET", f"{P}/v2/a/manifests/1?ns=hub.example.com&ns=x", "rewrite", "hub.example.com", "query", f"{P}/v2/a/manifests/1?ns=hub.example.com"),
     ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org", "pass", "a.b.example.org", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.org"),
     ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net", "pass", "a.b.example.net", "query", f"{P}/v2/w/x/manifests/1?ns=a.b.example.net"),
+    ("mirrors of a wildcard", {}, "GET", f"{P}/v2/w/x/manifests/1?ns={LONG}", "pass", LONG, "query", f"{P}/v2/w/x/manifests/1?ns={LONG}"),
     ("odd case", {}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/x/manifests/1?ns=quay.io"),
     ("odd case", {}, "GET", f"{P}/v2/a/manifests/b", "rewrite", "docker.io", "location", f"{P}/v2/a/manifests/b?ns=docker.io"),
     ("odd case", {}, "GET", f"{P}/v2/a/manifests/b?ns=docker.io", "pass", "docker.io", "query", f"{P}/v2/a/manifests/b?ns=docker.io"),
@@ -219,6 +251,9 @@ ROWS = [
     ("digest", {}, "GET", f"{P}/v2/quay.io/a/manifests/1", "rewrite", None, "path", f"{Q}/v2/a/manifests/1"),
     ("http", {}, "GET", f"{Q}/v2/a/manifests/1", "rewrite", "quay.io", "host", "http://m.example.com/v2/a/manifests/1?ns=quay.io"),
     ("elsewhere", {}, "GET", f"{P}/v2/a/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/manifests/1?ns=quay.io"),
+    ("broken", {}, "GET", "https://two.example.com/v2/x/manifests/1", "rewrite", "quay.io", "location", "https://two.example.com/v2/x/manifests/1?ns=quay.io"),
+    ("starred", {}, "GET", f"{P}/v2/x/manifests/1", "pass", None, None, f"{P}/v2/x/manifests/1"),
+    ("upper case", {}, "GET", f"{P}/v2/x/manifests/1", "pass", None, None, f"{P}/v2/x/manifests/1"),
     ("upper case", {}, "GET", f"{P}/v2/a/x/manifests/1", "rewrite", "quay.io", "location", f"{P}/v2/a/x/manifests/1?ns=quay.io"),
     ("caught port", {}, "GET", f"{Q}:5000/v2/a/manifests/1", "rewrite", "quay.io:5000", "host", f"{P}/v2/a/manifests/1?ns=quay.io%3A5000"),
     ("all blocked", {}, "GET", f"{P}/v2/s/a/manifests/1", "block", None, "location", None),
@@ -246,6 +281,7 @@ ROWS = [
     # -- a default does not put a repository below a location twice -----------------------------------------------
     ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/all/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
     ("shared path", {"ns_default": "docker.io"}, "GET", f"{P}/v2/x/manifests/1", "rewrite", "docker.io", "default", f"{P}/v2/all/x/manifests/1?ns=docker.io"),
+    ("catch-all", {"ns_default": "ghcr.io"}, "GET", f"{P}/v2/any/x/manifests/1", "rewrite", "ghcr.io", "default", f"{P}/v2/any/x/manifests/1?ns=ghcr.io"),
     ("plain and ns", {"ns_default": "quay.io"}, "GET", f"{P}/v2/quay.io/a/manifests/1", "pass", None, "default", f"{P}/v2/quay.io/a/manifests/1"),
     # -- what a catch-all catches ---------------------------------------------------------------------------------
     ("any and wildcard", {}, "GET", "https://a.example.org:5000/v2/x/manifests/1", "rewrite", "a.example.org:5000", "host", f"{P}/v2/x/manifests/1?ns=a.example.org%3A5000"),
@@ -376,6 +412,11 @@ def test_the_named_host_counts_where_the_table_knows_it(named: str | None, addre
     assert RouteTable(index_of(CONFIGS["both"])).addressed_host("https", named, "198.51.100.1", 443) == addressed
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_address_has_brackets_in_a_url_however_it_is_given(host: str) -> None:
+    assert RouteTable().decide("GET", "https", host, 5000, "/v2/").upstream == "https://[::1]:5000/v2/"
+
+
 def test_a_lookup_costs_the_same_for_ten_and_for_a_hundred_thousand_registries() -> None:
     """Counted in look-ups, not in time: whatever the table holds, the same keys are asked for."""
 
@@ -415,6 +456,7 @@ SUBJECTS = [
     (QUAY, "GET https://elsewhere.example.net/v2/a/manifests/v1", None),
     (GHCR_ORG, "GET https://ghcr.io/v2/org/a/tags/list", "ghcr.io/org/a"),
     (GHCR_ORG, f"GET https://proxy.example.com/v2/gh/x/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
+    (GHCR_ORG, "GET https://proxy.example.com/v2/gh/x/a/tags/list?ns=ghcr.io", "ghcr.io/org/a"),
     (GHCR_ORG, f"GET https://proxy.example.com/v2/ghcr.io/org/a/blobs/{SHA}", f"ghcr.io/org/a@{SHA}"),
     (TWO_PREFIXES, "GET https://proxy.example.com/v2/gh/c/tags/list", "ghcr.io/c"),
     (QUAY, "PUT https://quay.io/v2/a/manifests/1?ns=quay.io", "quay.io/a:1"),
@@ -431,6 +473,11 @@ SUBJECTS = [
         "hub.example.com/a",
     ),
     (CONFIGS["all broken"], "GET https://quay.io/v2/a/manifests/1", "quay.io/a:1"),
+    (
+        CONFIGS["no repository"],
+        "GET https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1",
+        "quay.io/coreos/etcd:1",
+    ),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad.example.com/a/manifests/v1", "bad.example.com/a:v1"),
     (registry("ghcr.io/org", "proxy.example.com/gh"), f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io", "ghcr.io/org/a"),
     (
@@ -448,6 +495,16 @@ SUBJECTS = [
         f"GET {P}/v2/gh/a/tags/list?ns=ghcr.io",
         "ghcr.io/a",
     ),
+    (
+        registry("ghcr.io", "proxy.example.com/gh ghcr.io") + registry("ghcr.io/b", "proxy.example.com/gh ghcr.io"),
+        f"GET {P}/v2/gh/a/tags/list",
+        "ghcr.io/a",
+    ),
+    (
+        registry("quay.io/a", 'm.com quay.io pull-from-mirror="digest-only"') + registry("b.com", "quay.io/b b.com"),
+        f"GET {Q}/v2/quay.io/a/x/manifests/1",
+        "quay.io/a/x:1",
+    ),
     (CONFIGS["blocked"], "GET https://bad.example.com/v2/a/manifests/v1", "bad.example.com/a:v1"),
     (CONFIGS["blocked"], "GET https://proxy.example.com/v2/bad/a/manifests/v1", "bad.example.com/a:v1"),
 ]
@@ -461,9 +518,14 @@ def test_a_request_is_about_an_image_as_its_user_named_it(text: str, request_lin
     assert (str(found) if found is not None else None) == subject
 
 
-def test_a_request_that_is_rejected_is_about_what_its_client_said() -> None:
-    table = RouteTable(index_of(QUAY), policy_of(settings(ns_client_namespace="reject")))
-    assert str(decide_url(table, "GET", f"{P}/v2/a/manifests/1?ns=c.com").subject) == "c.com/a:1"
+@pytest.mark.parametrize(
+    ("options", "query"), [({"ns_client_namespace": "reject"}, "?ns=c.com"), ({"ns_default": "c.com"}, "")]
+)
+def test_a_request_to_no_entry_is_about_what_its_client_or_the_default_says(
+    options: dict[str, str], query: str
+) -> None:
+    table = RouteTable(index_of(QUAY), policy_of(settings(**options)))
+    assert str(decide_url(table, "GET", f"{P}/v2/a/manifests/1{query}").subject) == "c.com/a:1"
 
 
 TAGGED = registry("a.com", "host.example/p:1 a.com", location="other.example/q:2")
@@ -493,6 +555,7 @@ def test_a_reference_in_a_location_is_for_manifests_alone(request_line: str, tar
         ("both", "proxy.example.com", "quay/a/b", "quay/a/b"),
         ("both", "quay.io", "a/b", "a/b"),
         ("both", "quay.io", "A/b", "A/b"),
+        ("both", "quay.io", "%61", "%61"),
         ("both", "proxy.example.com", "quay.io/A", "quay.io/A"),
         ("both", "proxy.example.com", "quay.io/a?b", "quay.io/a?b"),
         ("port", "proxy.example.com:5000", "quay.io/a", "quay/a"),
@@ -520,6 +583,9 @@ REASONS = [
     (MIRRORED, {}, "GET https://one.example.com/v2/a/x/manifests/1", None, "one.example.com/a", True, [], None),
     (MIRRORED, {}, "PUT https://one.example.com/v2/a/x/manifests/1", None, None, False, [], None),
     (MIRRORED, {}, "PUT https://one.example.com/v2/quay.io/x/manifests/1", "quay.io", "one.example.com/a", False, [], None),
+    (CONFIGS["coreos"], {}, f"GET {Q}/v2/coreos:1", "quay.io", None, False, [], None),
+    (CONFIGS["coreos"], {}, f"GET {Q}/v2/coreos@1", "quay.io", None, False, [], None),
+    (CONFIGS["digest"], {}, f"GET {Q}/v2/a/tags/list", "quay.io", "quay.io", True, [], None),
     (CONFIGS["no repository"], {}, "PUT https://etcd.example.com/v2/quay.io/coreos/etcd/manifests/1", "quay.io/coreos/etcd",
         None, False, [], None),
     (CONFIGS["blocked"], {}, "GET https://bad.example.com/v2/", "bad.example.com", None, False, [],
@@ -556,6 +622,7 @@ def test_a_decision_says_by_which_entry_to_which_endpoint_and_what_else(
     assert decision.pull is is_pull
     assert [other.endpoint and other.endpoint.location for other in decision.alternatives] == elsewhere
     assert not any(other.pull or other.alternatives for other in decision.alternatives)
+    assert all(other.source is decision.source for other in decision.alternatives)
     found = decision.error
     assert (found and (found.status, found.code, found.message, found.detail)) == error
     if error is not None:
@@ -573,6 +640,7 @@ def test_a_decision_says_by_which_entry_to_which_endpoint_and_what_else(
         ("default", f"GET {P}/v2/quay.io/a/manifests/1", Moved("quay.io", "")),
         ("default", f"GET {Q}/v2/a/manifests/1", None),
         ("both", f"GET {Q}/v2/", None),
+        ("same path", f"GET {Q}/v2/a/x/manifests/1", None),
         ("both", f"GET {P}/v2/quay/a/manifests/1", None),
     ],
 )

@@ -53,6 +53,7 @@ BROKEN = {
     "a string without an end": f'{TABLE * 2}a = """\n{TABLE * 2}',
     "an array without an end": f"{TABLE * 2}a = [\n",
     "a header without an end": f"{TABLE * 2}[[registry]\n{TABLE}",
+    "an error whose words look like its place": f'{TABLE}a = {{ "x (at y" = 1, "x (at y" = 2 }}\n',
     "the array as a table": f"{TABLE * 2}[registry]\n{TABLE}",
 }
 

@@ -141,6 +141,10 @@ def test_the_trace_of_an_image_has_its_sources_in_order(case: dict[str, Any]) ->
 CORE = registry("quay.io/core", "p.com/c quay.io")
 MANIFEST = "/v2/coreos/etcd/manifests/v3"
 SHARED = registry("a.com", "p.com a.com") + registry("b.com", "p.com b.com")
+ANY = registry("*", "p.com *", location=None)
+QUAY_A = registry("quay.io/a:1", "p.com quay.io") + registry("quay.io", "p.com quay.io")
+BROKEN_BY_TAG = registry("quay.io", 'not!a!host quay.io pull-from-mirror="tag-only"')
+INLINE = 'registry = [{location = "a.com", mirror = [{location = "p.com"}]}]'
 LINES = [
     # configuration, options, question, one line of the trace
     (CORE, {}, f"https://quay.io{MANIFEST}", "~ quay.io/core: ends inside a component of quay.io/coreos/etcd:v3  [r.conf:1]"),
@@ -160,6 +164,10 @@ LINES = [
     (registry("*", "p.com *", location=None) + registry("in.net"), {}, "https://in.net/v2/", "~ *: catches only what no other prefix matches  [r.conf:1]"),
     (registry("a.com", "p.com:5000 a.com"), {}, "https://p.com/v2/", "~ p.com:5000: another port is another registry: p.com:5000 is not p.com  [r.conf:5]"),
     (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/ab/manifests/1", "~ p.com/a: ends inside a component of p.com/ab:1  [r.conf:5]"),
+    (QUAY_A, {}, "https://quay.io/v2/a/manifests/1", "~ quay.io: matches, too, but quay.io/a:1 goes before it  [r.conf:8]"),
+    (QUAY_A, {}, "https://quay.io/v2/a/manifests/2", "~ quay.io/a:1: is for another tag or digest  [r.conf:1]"),
+    (registry("quay.io/z") + registry("quay.io/a/b", "p.com quay.io") + registry("quay.io", "p.com quay.io"), {}, "https://quay.io/v2/a/tags/list", "~ quay.io/a/b: is longer than quay.io/a  [r.conf:5]"),
+    (registry("[::1]:5000", "p.com a.com"), {}, "https://[::1]/v2/", "~ [::1]:5000: another port is another registry: [::1]:5000 is not [::1]  [r.conf:1]"),
     # -- rules that do not answer ---------------------------------------------------------------------------------
     (SHARED, {}, "https://p.com/v2/x/manifests/1", "no location   p.com is ambiguous: it stands for a.com, b.com"),
     (SHARED, {}, "https://p.com/v2/x/manifests/1", "~ p.com: stands for b.com  [r.conf:12]"),
@@ -175,6 +183,12 @@ LINES = [
     (SHARED, {}, "https://p.com/v2/?ns=a.com", "=> query      the client sent ns=a.com  [prefix a.com, r.conf:1]"),
     (registry("a.com", "p.com/a"), {}, "https://p.com/v2/a/x/manifests/1", "no location   p.com/a has no namespace-proxy  [prefix a.com, r.conf:1]"),
     (registry("a.com", "p.com/a a.com"), {}, "https://p.com/v2/a/x/manifests/1", "=> location   p.com/a stands for a.com  [r.conf:5]"),
+    (SHARED, {}, "https://x.com/v2/", "no host       no entry claims x.com"),
+    (ANY, {}, "https://p.com/v2/library/x/manifests/1", 'no location   p.com stands for any registry (namespace-proxy = "*")  [prefix *, r.conf:1]'),
+    (registry("a.com", "p.com a.com"), {}, "https://p.com/v2/a.com/x/manifests/1", "no location   a registry in the path goes before p.com, which has no path"),
+    (CORE, {}, f"https://x.com{MANIFEST}?ns=quay.io", "~ quay.io/core: ends inside a component of quay.io/coreos/etcd:v3  [r.conf:1]"),
+    (SHARED, {}, "https://p.com/v2/", "=> request    below /v2: ping"),
+    (SHARED, {}, "https://p.com/", "..            query, host, location, path, default, unresolved: not reached"),
     (SHARED, {}, "https://p.com/", "=> request    / is not below /v2: no request of the distribution API"),
     (SHARED, {}, "https://p.com/v2/", "no path       there is no repository"),
     (SHARED, {}, "https://p.com/v2/a.com/manifests/1", "no path       a.com does not begin with a registry"),
@@ -189,6 +203,14 @@ LINES = [
     (CONFIGS["split"], {}, "https://quay.io/v2/a/manifests/1", "no mirror 1   d.example.com: pull-from-mirror = digest-only, and this is not by digest  [r.conf:5]"),
     (CONFIGS["split"], {}, f"https://quay.io/v2/a/manifests/{SHA}", "no mirror 2   t.example.com: pull-from-mirror = tag-only, and this is by digest  [r.conf:9]"),
     (CONFIGS["broken"], {}, "https://quay.io/v2/a/manifests/1", "no mirror 1   not!a!host: is not a host[:port][/path]  [r.conf:5]"),
+    (BROKEN_BY_TAG, {}, "https://quay.io/v2/a/manifests/1", "no mirror 1   not!a!host: is not a host[:port][/path]  [r.conf:5]"),
+    (BROKEN_BY_TAG, {}, f"https://quay.io/v2/a/blobs/{SHA}", "no mirror 1   not!a!host: is not a host[:port][/path]  [r.conf:5]"),
+    (CONFIGS["all broken"], {}, "https://quay.io/v2/x/manifests/1", "no primary    not!a!host: is not a host[:port][/path]  [r.conf:1]"),
+    (CONFIGS["self with ns"], {}, "https://quay.io/v2/x/manifests/1", "=> primary    quay.io, ns=quay.io: tried first  [r.conf:1]"),
+    (INLINE, {}, "https://a.com/v2/x/manifests/1", "=> mirror 1   p.com: tried first  [r.conf, [[registry]] 1]"),
+    (CONFIGS["wildcard by digest"], {}, "https://proxy.example.com/v2/a/manifests/1?ns=a.example.org",
+        "no primary    the source registry: the request addresses proxy.example.com, which never falls back to the source registry  [r.conf:1]"),
+    (CONFIGS["both"], {}, "https://quay.io/v2/a/blobs/uploads/1", "=> endpoint   no pull: stays with quay.io  [prefix quay.io, r.conf:8]"),
     (CONFIGS["no repository"], {}, "https://quay.io/v2/coreos/etcd/manifests/1", "no primary    etcd.example.com: location and repository leave no repository there  [r.conf:1]"),
     (registry("quay.io/coreos/etcd", "m.example.com", location="e.example.com/e"), {}, "https://quay.io/v2/coreos/etcd/manifests/1", "no mirror 1   m.example.com: location and repository leave no repository there  [r.conf:5]"),
     (SHARED, {}, "https://p.com/v2/a.com/x/manifests/1", "no primary    a.com: the request addresses p.com, which never falls back to the source registry  [r.conf:1]"),
@@ -205,6 +227,10 @@ LINES = [
     # -- images ---------------------------------------------------------------------------------------------------
     (CORE, {}, "quay.io/coreos/etcd", "~ quay.io/core: ends inside a component of quay.io/coreos/etcd  [r.conf:1]"),
     (CONFIGS["split"], {}, "quay.io/a:1", "no mirror 1   d.example.com, ns=quay.io: pull-from-mirror = digest-only, and this is not by digest  [r.conf:5]"),
+    (CONFIGS["split"], {}, f"quay.io/a@{SHA}", "no mirror 2   t.example.com, ns=quay.io: pull-from-mirror = tag-only, and this is by digest  [r.conf:9]"),
+    (registry("quay.io/a:2"), {}, f"quay.io/a:1@{SHA}", "~ quay.io/a:2: is for another tag or digest  [r.conf:1]"),
+    (registry("quay.io/a:2"), {}, f"quay.io/a@{SHA}", "~ quay.io/a:2: is for another tag or digest  [r.conf:1]"),
+    (ANY, {}, "p.com/a", "~ *: never catches a host that is itself an endpoint, as p.com is  [r.conf:1]"),
     (registry("quay.io:50"), {}, "quay.io:5000/a", "~ quay.io:50: another port is another registry: quay.io:50 is not quay.io:5000  [r.conf:1]"),
     (registry("a.quay.io:81/x") + registry("*.quay.io", location=None), {}, "a.quay.io:81/x/y", "~ *.quay.io: matches, too, but a.quay.io:81/x goes before it  [r.conf:5]"),
     (registry("*", "p.com *", location=None), {}, "x.io/a", "=> prefix     * matches where no other prefix does  [prefix *, r.conf:1]"),
@@ -235,11 +261,21 @@ def test_the_trace_says(text: str, options: dict[str, str], question: str, line:
         ("quay.io:5000 *.quay.io", "https://quay.io/v2/", "*.quay.io quay.io:5000"),
         ("quay.io/zzzzzz quay.io/ax", "https://quay.io/v2/abc/manifests/1", "quay.io/ax quay.io/zzzzzz"),
         ("quay.io/z quay.io/a", "https://quay.io/v2/", "quay.io/a quay.io/z"),
+        ("quay.io/ax quay.io/zx", "https://quay.io/v2/zbc/manifests/1", "quay.io/zx quay.io/ax"),
+        ("quay.io quay.io/ab", "https://quay.io/v2/abc/manifests/1", "quay.io quay.io/ab"),
+        ("quay.io/co+ quay.io/coreos+ quay.io/coreos/etcd", "https://quay.io/v2/coreos/etcd/manifests/1",
+            "quay.io/coreos/etcd quay.io/co quay.io/coreos"),
+        ("aa.b.com *.b.com+ *.aa.b.com", "https://aa.b.com/v2/", "aa.b.com *.b.com *.aa.b.com"),
+        ("aa.b.com+ *.b.com+ *.aa.b.com", "https://aa.b.com/v2/", "*.b.com *.aa.b.com"),
         ("quay.io/z quay.io/ab quay.io/abx", "https://quay.io/v2/abc/manifests/1", "quay.io/ab quay.io/abx quay.io/z"),
     ],
 )  # fmt: skip
 def test_what_came_closest_comes_first(prefixes: str, question: str, shown: str) -> None:
-    text = "".join(registry(each, location=None if "*" in each else "") for each in prefixes.split())
+    """Behind a `+`, the prefix has a mirror, so that it claims something."""
+    text = "".join(
+        registry(each.rstrip("+"), *["m.com"] * each.endswith("+"), location=None if "*" in each else "")
+        for each in prefixes.split()
+    )
     trace = trace_url(table_of(text), "GET", question)
     assert [miss.name for step in trace.rules for miss in step.near.shown] == shown.split()
 
@@ -273,6 +309,7 @@ def test_a_step_as_json_has_it() -> None:
         (registry("*", "p.com *", location=None) + registry("quay.io"), "quay.io/a"),
         (registry("index.docker.io"), "docker.io/library/nginx"),
         (registry("*.io", location=None), "https://a.example.com/v2/"),
+        (registry("[::2]:5000", "p.com a.com"), "https://[::1]/v2/"),
         (registry("quay.io/a", "p.com quay.io") + registry("quay.io/b", "p.com quay.io"), "quay.io/a/c"),
     ],
 )
