@@ -99,8 +99,10 @@ class Chunks(ChunkedReader):
     def __call__(self, buffer: Any) -> Any:
         """The next part of the body, the end of it, or None where more is needed."""
         left: Any = self._bytes_to_discard
-        # h11 before 0.16 takes any two bytes for the end of a chunk, which others may read as the next one's beginning.
-        if isinstance(left, int) and left and not _END_OF_CHUNK[-left:].startswith(bytes(buffer._data[:left])):
+        # h11 before 0.16 takes any two bytes for the end of a chunk, which others may read as the next one's beginning:
+        # it has their number here, and since then itself.
+        end = left if isinstance(left, bytes) else _END_OF_CHUNK[-left:] if left else b""
+        if not end.startswith(bytes(buffer._data[: len(end)])):
             raise h11.RemoteProtocolError("a chunk does not end where its size says")
         event = super().__call__(buffer)
         return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event

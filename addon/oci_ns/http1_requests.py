@@ -5,6 +5,8 @@ By itself mitmproxy reads a head that never ends, and a head of a million fields
 
 from __future__ import annotations
 
+from typing import Any
+
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
@@ -13,6 +15,11 @@ from mitmproxy.proxy.layers.http import _base, _events, _http1
 
 from oci_ns.http1_heads import Head
 
+_codes: Any = _events
+# What mitmproxy calls a client that is gone: a status in version 11, an ErrorCode since version 12.
+_GONE: Any = (
+    _codes.ErrorCode.CLIENT_DISCONNECTED if hasattr(_codes, "ErrorCode") else status_codes.CLIENT_CLOSED_REQUEST
+)
 HEAD_MAX = 2**17
 """In bytes. A token may have 64 KiB; nginx and HAProxy take no more than 32 KiB of all."""
 
@@ -52,8 +59,7 @@ class Server(_http1.Http1Server):
 
     def _break_off(self, message: str) -> layer.CommandGenerator[None]:
         yield from self._end()
-        code = status_codes.CLIENT_CLOSED_REQUEST
-        yield _base.ReceiveHttp(_events.RequestProtocolError(self.stream_id, message, code))
+        yield _base.ReceiveHttp(_events.RequestProtocolError(self.stream_id, message, _GONE))
 
     def _end(self) -> layer.CommandGenerator[None]:
         self.buf = type(self.buf)()
