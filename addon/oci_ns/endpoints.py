@@ -20,6 +20,7 @@ from oci_ns.fetch import (
     NotAuthorizedError,
     NoTlsError,
     Outgoing,
+    RefusedError,
     UnreachableError,
     UnsendableError,
 )
@@ -182,7 +183,9 @@ class Endpoints:
         except (NotAuthorizedError, UnsendableError):
             raise
         except FetchError as error:
-            self._health.failed(address, str(error), self._now() - started)
+            # That a busy process takes its time to see a refusal says nothing of what it costs.
+            took = 0.0 if isinstance(error, RefusedError) else self._now() - started
+            self._health.failed(address, str(error), took)
             raise
         self._health.answered(address)
         if address == named(decision) and self._health.scheme(address) is None:

@@ -72,6 +72,10 @@ class UnreachableError(FetchError):
     """No connection, or no TLS on it: nothing was asked."""
 
 
+class RefusedError(UnreachableError):
+    """The machine is there, and nobody listens at the port: to ask costs next to nothing."""
+
+
 class NoTlsError(UnreachableError):
     """A connection was made (or refused), and whoever is there does not speak TLS."""
 

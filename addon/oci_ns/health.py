@@ -24,7 +24,7 @@ _ENDPOINTS_MAX = 10_000
 
 @dataclass(slots=True)
 class Failure:
-    """Why an endpoint is not there. Times are the clock's; `took` is how long it took to find out."""
+    """Why an endpoint is not there. Times are the clock's; `took` is how long it takes to find out."""
 
     reason: str
     at: float

@@ -22,6 +22,7 @@ from oci_ns.fetch import (
     NoTlsError,
     NotTrustedError,
     Outgoing,
+    RefusedError,
     UnreachableError,
     UnsendableError,
 )
@@ -117,6 +118,8 @@ async def _open(host: str, port: int) -> _Streams:
         return await asyncio.open_connection(host, port)
     except socket.gaierror as error:
         raise UnreachableError(f"the name {host} does not resolve: {error.strerror}") from None
+    except ConnectionRefusedError:
+        raise RefusedError("cannot connect: connection refused") from None
     except OSError as error:
         # asyncio's own text for one address repeats it; for several, it is all of theirs.
         reason = os.strerror(error.errno).lower() if error.errno else "no address of it answers"

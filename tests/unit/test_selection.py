@@ -14,7 +14,7 @@ import pytest
 from oci_ns.conf_files import parse_text
 from oci_ns.decision import Decision
 from oci_ns.distribution import Operation
-from oci_ns.fetch import Answer, FetchError, NoTlsError, Outgoing, UnreachableError
+from oci_ns.fetch import Answer, FetchError, NoTlsError, Outgoing, RefusedError, UnreachableError
 from oci_ns.health import BACK_OFF_MAX, BACK_OFF_MIN, CONFIRMED
 from oci_ns.index import RouteIndex
 from oci_ns.routes import RouteTable
@@ -350,6 +350,21 @@ def test_where_every_endpoint_was_dead_those_that_fail_at_once_are_tried_and_slo
         world.now += BACK_OFF_MIN
         assert (await select(selection, decide("app/manifests/1"))).decision.host == "quay.io"
         assert world.asked == ["GET b.example.com", "GET quay.io"]
+
+    run(act)
+
+
+def test_a_refusal_costs_nothing_also_where_a_busy_process_saw_it_late() -> None:
+    async def act() -> None:
+        refused = RefusedError("cannot connect: connection refused")
+        world = World(dict.fromkeys(["a.example.com", "b.example.com", "quay.io"], refused), takes={"b.example.com": 5})
+        selection = Selection(world, world.clock)
+        for _ in range(2):
+            with pytest.raises(NoEndpointError):
+                await select(selection, decide("app/manifests/1"))
+            world.now += BACK_OFF_MIN
+        world.behaviour = {"a.example.com": refused}
+        assert (await select(selection, decide("app/manifests/1"))).decision.host == "b.example.com"
 
     run(act)
 
