@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from lab.process import require, run
+from lab.wire import Talk, Wire, healthy, wire
 from tests.bench.bench import Bench
 from tests.bench.load import generate
 from tests.bench.measures import BenchError, Figure, Target, ratios
-from tests.bench.peers import Kind, start
+from tests.bench.peers import Kind, Peer, start
 from tests.bench.rounds import averaged, interleaved
 from tests.bench.same import arrived_alike
 from tests.bench.settings import QUICK
@@ -22,6 +23,8 @@ from tests.bench.upstream import Upstream
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _COMMAND = [sys.executable, "-m", "tests.bench"]
+_WHOLE_ROWS_SECONDS = 600.0
+"""Far more than the rows take: how busy the machine is, is not what is tested."""
 _REWRITING = (Kind.STOCK, Kind.MAP_REMOTE, Kind.NGINX, Kind.HAPROXY)
 
 
@@ -37,7 +40,7 @@ def test_the_command_measures_a_row_and_writes_every_sample(tmp_path: Path, benc
     written = tmp_path / "bench.json"
     options = ["--quick", "--rounds", "1", "--rows", "small-requests,decision", "--json", str(written)]
 
-    table = run([*_COMMAND, *options], cwd=_CHECKOUT).stdout
+    table = run([*_COMMAND, *options], cwd=_CHECKOUT, timeout=_WHOLE_ROWS_SECONDS).stdout
 
     assert "mitmdump with the addon / bare mitmdump" in table
     assert "one decision, 10 registries" in table
@@ -111,6 +114,34 @@ def test_a_peer_that_fails_under_load_has_no_figure(bench: Bench) -> None:
 
         with pytest.raises(BenchError, match="nginx under load: Non-2xx"):
             generate(nginx, connections=2, seconds=1)
+
+
+def test_time_in_which_nothing_was_answered_counts(bench: Bench) -> None:
+    assert bench
+    connections = 2
+
+    def late(talk: Talk) -> None:
+        if len(server.asked) <= connections:
+            talk.stall()
+        else:
+            healthy(talk)
+
+    with wire(late) as server:
+        load = generate(_at(server), connections=connections, seconds=1)
+
+    # A second without an answer, and no less than two more.
+    assert 0 < load.per_second < load.requests / 2.9
+
+
+def test_a_peer_that_never_answers_has_no_figure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bench
+    monkeypatch.setattr("tests.bench.load._PATIENCE", 3)
+    with wire(Talk.stall) as server, pytest.raises(BenchError, match="direct under load: no answer within 3 s"):
+        generate(_at(server), connections=1, seconds=1)
+
+
+def _at(server: Wire) -> Peer:
+    return Peer(Kind.DIRECT, f"http://{server.authority}", server.authority)
 
 
 def test_every_peer_has_a_turn_in_every_round_and_the_first_changes() -> None:
