@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class
@@ -30,21 +30,31 @@ _FILES = {
 }
 
 
+class Declared(NamedTuple):
+    """An option of the addon: its help text, the values it may have (none: any), and its default as it is written."""
+
+    text: str
+    choices: tuple[str, ...]
+    default: str
+
+
 @dataclass(slots=True)
-class _Declared:
+class _Loader:
     """Stands in for mitmproxy's loader: keeps what is declared, so that no name is written twice."""
 
-    options: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    options: dict[str, Declared] = field(default_factory=dict)
 
-    def add_option(self, name: str, kind: Any, _default: Any, text: str, choices: Sequence[str] | None = None) -> None:
-        self.options[name] = (text, tuple(choices or (("true", "false") if kind is bool else ())))
+    def add_option(self, name: str, kind: Any, default: Any, text: str, choices: Sequence[str] | None = None) -> None:
+        is_switch = kind is bool
+        values = tuple(choices or (("true", "false") if is_switch else ()))
+        self.options[name] = Declared(text, values, str(default).lower() if is_switch else str(default))
 
 
-def addon_options() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """The help text and the choices of each option of the addon."""
-    declared = _Declared()
-    declare(cast("Loader", declared))
-    return declared.options
+def addon_options() -> dict[str, Declared]:
+    """The options of the addon by name, as it declares them."""
+    loader = _Loader()
+    declare(cast("Loader", loader))
+    return loader.options
 
 
 def complete_assignment(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -53,13 +63,13 @@ def complete_assignment(_context: click.Context, _parameter: click.Parameter, in
     name, equals, value = incomplete.partition("=")
     if not equals:
         return [
-            CompletionItem(f"{option}=", help=text.partition(". ")[0])
-            for option, (text, _) in options.items()
+            CompletionItem(f"{option}=", help=declared.text.partition(". ")[0])
+            for option, declared in options.items()
             if option.startswith(incomplete)
         ]
     if name in _FILES:
         return [CompletionItem(value, type=_FILES[name])]
-    _, choices = options.get(name, ("", ()))
+    choices = options[name].choices if name in options else ()
     return [CompletionItem(f"{name}={choice}") for choice in choices if choice.startswith(value)]
 
 

@@ -49,7 +49,7 @@ def asked_at(question: Question) -> Where:
 
 
 class Carrier(Protocol):
-    """Whoever makes the exchanges (`client.HttpClient`)."""
+    """Whoever makes the exchanges (`http1_client.HttpClient`)."""
 
     async def fetch(self, outgoing: Outgoing) -> Answer:
         """Bring the answer. Raises FetchError."""

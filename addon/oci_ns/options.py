@@ -51,8 +51,8 @@ def declare(loader: Loader) -> None:
         "",
         "The registries.conf that says which registry is served by which proxy. Default: "
         "$CONTAINERS_REGISTRIES_CONF, else the config/registries.conf that comes with ns-inject. "
-        "'system' follows containers-registries.conf(5): the user's file, else /etc/containers/registries.conf, "
-        "and both drop-in directories.",
+        "'system' follows containers-registries.conf(5): $CONTAINERS_REGISTRIES_CONF, else the user's file, else "
+        "/etc/containers/registries.conf; and both drop-in directories, unless ns_registries_conf_d names another.",
     )
     loader.add_option(
         "ns_registries_conf_d",

@@ -49,7 +49,7 @@ def versions(names: Iterable[str]) -> dict[str, str]:
     }
     found |= {name: _version_of(name) for name in sorted(set(names)) if not missing([name])}
     return found | {
-        "kernel": platform.release(),
+        "kernel": ".".join(platform.release().split(".")[:2]),
         "processors": f"{len(os.sched_getaffinity(0))} x {_processor()}",
     }
 

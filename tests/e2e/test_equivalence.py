@@ -207,7 +207,13 @@ OTHERWISE: dict[str, frozenset[str]] = {
     "envoy": frozenset(_ELSEWHERE),
 }
 """The exchanges that come out in another way."""
-PATIENCE = {"ns_connect_timeout": "1", "ns_response_timeout": "1", "ns_remember": "0"}
+SILENCE_SECONDS = 4
+"""How long an endpoint that is silent is waited for: longer than a busy machine keeps one waiting that is not."""
+PATIENCE = {
+    "ns_connect_timeout": str(SILENCE_SECONDS),
+    "ns_response_timeout": str(SILENCE_SECONDS),
+    "ns_remember": "0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +254,7 @@ def test_an_exchange_comes_out_as_by_the_addon(
     asked = Asked("GET", "https", exchanges.SOURCE, "/", exchanges.LISTENER if listening else "")
     case = Case(exchanges.CONF, Options(), "https", (asked,))
     different = {}
-    with engine_for(engine, case, tmp_path, servers, response_seconds=1) as (client, _):
+    with engine_for(engine, case, tmp_path, servers, response_seconds=SILENCE_SECONDS) as (client, _):
 
         def converse(_: str) -> Conversation:
             return client

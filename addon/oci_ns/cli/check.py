@@ -37,7 +37,7 @@ _CODES_HELP = "\b\nCodes:\n" + "\n".join(f"  {code:<19} {text}" for code, text i
     multiple=True,
     type=click.Choice(list(CODES)),
     metavar="CODE",
-    help="Leave out what has this code (below); for what is meant so. May be given several times.",
+    help="Leave out what has this code (below); for what is intended. May be given several times.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per problem, on standard output.")
 @color_option

@@ -89,7 +89,8 @@ def _no_proxy(_context: click.Context, _parameter: click.Parameter, text: str) -
     default="",
     metavar="FILE",
     shell_complete=complete_conf,
-    help="The registries.conf that ns-inject runs with: the client is set up for the registries in it.",
+    help="The registries.conf that ns-inject runs with: the client is set up for the registries in it. "
+    "Default: $CONTAINERS_REGISTRIES_CONF, else the one that comes with ns-inject.",
 )
 @drop_ins_option
 @click.option(
@@ -97,7 +98,7 @@ def _no_proxy(_context: click.Context, _parameter: click.Parameter, text: str) -
     default=recipes.NO_PROXY,
     callback=_no_proxy,
     metavar="HOSTS",
-    help=f"For https-proxy: what is reached without it. Default: {recipes.NO_PROXY}.",
+    help=f"For https-proxy: hosts that are reached without the proxy. Default: {recipes.NO_PROXY}.",
 )
 @click.option(
     "--root",

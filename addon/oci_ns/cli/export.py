@@ -67,21 +67,21 @@ _Value = TypeVar("_Value")
     "key",
     default="",
     type=click.Path(dir_okay=False),
-    help="A PEM file with the certificate's key, where that is not in the same file.",
+    help="A PEM file with the certificate's key, where that is not in the same file. HAProxy: only CERTIFICATE.key.",
 )
 @click.option(
     "--destination",
     default="",
     metavar="URL",
-    help="What a request is for whose Host registries.conf does not know, as https://proxy.example.com; as with "
-    "mitmproxy's reverse mode, its scheme counts. Default: such requests are refused with 421.",
+    help="Where requests go whose Host registries.conf does not know, https://proxy.example.com for example; as "
+    "with mitmproxy's reverse mode, its scheme counts. Default: such requests are refused with 421.",
 )
 @click.option(
     "--ca",
     default=AUTHORITIES,
     show_default=True,
     type=click.Path(dir_okay=False),
-    help="A PEM file: whom to trust as an endpoint.",
+    help="A PEM file of the CAs that endpoints' certificates are verified against.",
 )
 @click.option(
     "--resolver",

@@ -20,8 +20,8 @@ from oci_ns.cli.serve import serve
 def main() -> None:
     """Registry proxying (ns) for clients that cannot send it.
 
-    The proxy itself is a mitmproxy addon. The commands check, explain and export work on its registries.conf without
-    starting it.
+    The proxy itself is a mitmproxy addon. The commands check, explain, client and export work on its registries.conf
+    without starting it.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ EXIT_FAILED = 1
 EXIT_UNREADABLE = 2
 
 
-@click.command()
+@click.command(short_help="Show the pulls in a saved flow file.")
 @click.argument("file", metavar="FILE|-", type=click.Path(allow_dash=True))
 @click.option("--image", default="", metavar="TEXT", help="Only pulls of images whose name contains TEXT.")
 @click.option("--failed", is_flag=True, help="Only pulls that failed.")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from oci_ns.completion import addon_options, complete_assignment
+from oci_ns.completion import Declared, addon_options, complete_assignment
 from oci_ns.serving.options import FLAGS, LEFT_OUT_FLAGS, CommandLine, Flag, Show, left_out
 from oci_ns.serving.service_manager import ServiceManager
 from oci_ns.serving.unchecked import uncheck
@@ -42,8 +42,13 @@ class _Command(click.Command):
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("ns-inject's options for --set"):
-            formatter.write_dl([(name, " ".join(text.split())) for name, (text, _) in addon_options().items()])
+            formatter.write_dl([(name, _help_of(option)) for name, option in addon_options().items()])
         super().format_epilog(context, formatter)
+
+
+def _help_of(option: Declared) -> str:
+    default = f" Default: {option.default}." if option.default and "Default: " not in option.text else ""
+    return option.text + default
 
 
 def _workers(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
@@ -130,8 +135,8 @@ def serve(
     """Run the proxy, as `mitmdump -s "$(ns-inject addon-path)"` does, with no more of mitmproxy than a proxy needs.
 
     Modes, options, config.yaml, log, signals (SIGHUP reads the configuration again) and exit statuses are mitmdump's.
-    It answers more than twice as many small requests. It shows no flows: the log has a line for each decision and each
-    pull. It neither replays nor saves HAR; for these, use mitmdump.
+    It answers about a third more small requests, and has --workers. It shows no flows: the log has a line for each
+    decision and each pull. It neither replays nor edits bodies nor saves HAR; for these, use mitmdump.
 
     \b
     Examples:
