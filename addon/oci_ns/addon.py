@@ -64,9 +64,14 @@ class LastWord:
     def __init__(self, addon: NsInject) -> None:
         self._addon = addon
 
+    def ns_leaves(self, flow: http.HTTPFlow) -> None:
+        """See the head of a request in its last moment, whose body is passed on as it comes."""
+        self._addon.forwarding.leaves(flow)
+
     def request(self, flow: http.HTTPFlow) -> None:
         """See the request in its last moment."""
         self._addon.forwarding.leaves(flow)
+        self._addon.forwarding.is_complete(flow)
 
     def next_layer(self, data: layer.NextLayer) -> None:
         """See what a connection is taken for."""

@@ -185,15 +185,20 @@ class Forwarding:
         return self._under_way.begin(flow, record)
 
     def leaves(self, flow: http.HTTPFlow) -> None:
-        """The last moment before the request leaves."""
-        carried = self._under_way.carried(flow)
-        if carried is None:
+        """The last moment before the head of the request leaves; what comes of it later changes nothing any more."""
+        known = self._under_way.get(flow)
+        if known is None or known.carried is None or known.has_left:
             return
-        if carried.sent.rerouted:
+        known.has_left = True
+        if known.carried.sent.rerouted:
             drop_login_of_listener(flow)
-        if carried.authorization is not None and flow.response is None:
-            flow.request.headers["Authorization"] = carried.authorization.decode("latin-1")
-        if carried.decision.pull and flow.response is None:
+        if known.carried.authorization is not None and flow.response is None:
+            flow.request.headers["Authorization"] = known.carried.authorization.decode("latin-1")
+
+    def is_complete(self, flow: http.HTTPFlow) -> None:
+        """All of the request is here: from now on it is the endpoint that is waited for."""
+        carried = self._under_way.carried(flow)
+        if carried is not None and carried.decision.pull and flow.response is None:
             self.patience.begin(flow)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import h11
 from h11._readers import ChunkedReader
+from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as layers
@@ -20,6 +21,8 @@ from oci_ns.http1_heads import Head
 HEAD_MAX = 2**20
 """In bytes. Go's own client takes ten times as much, most servers make no more than a hundredth of it."""
 _END_OF_CHUNK = b"\r\n"
+_WEB_SOCKET_VERSION = "13"
+"""The only one (RFC 6455, section 4.1)."""
 
 
 class Client(_http1.Http1Client):
@@ -49,6 +52,9 @@ class Client(_http1.Http1Client):
                 return
             interim = False
             for command in super().read_headers(event):
+                if self._is_unasked_switch(command):
+                    yield from self._break_off("the endpoint speaks another protocol, which nobody asked for")
+                    return
                 if _is_interim(command):
                     interim = True
                     break
@@ -71,6 +77,16 @@ class Client(_http1.Http1Client):
         if self.state == self.read_body and len(self.buf) > HEAD_MAX:
             yield from self._break_off(f"more than {HEAD_MAX // 2**10} KiB of the answer are no part of its body")
 
+    def _is_unasked_switch(self, command: commands.Command) -> bool:
+        """Whether the endpoint makes the connection a tunnel that nobody reads, and that is no WebSocket."""
+        request, response = self.request, _head_in(command)
+        if request is None or response is None or response.status_code != 101:
+            return False
+        version = request.headers.get("Sec-WebSocket-Version", "")
+        named = {headers.get("Upgrade", "").strip().lower() for headers in (request.headers, response.headers)}
+        is_web_socket = named == {"websocket"} and version == _WEB_SOCKET_VERSION
+        return not (is_web_socket and self.context.options.websocket)
+
     def _break_off(self, message: str) -> layer.CommandGenerator[None]:
         yield commands.CloseConnection(self.conn)
         if self.stream_id is not None:
@@ -87,10 +103,14 @@ class Client(_http1.Http1Client):
 
 
 def _is_interim(command: commands.Command) -> bool:
-    if not isinstance(command, _base.ReceiveHttp) or not isinstance(command.event, _events.ResponseHeaders):
-        return False
-    status = command.event.response.status_code
-    return 100 <= status < 200 and status != 101
+    response = _head_in(command)
+    return response is not None and 100 <= response.status_code < 200 and response.status_code != 101
+
+
+def _head_in(command: commands.Command) -> http.Response | None:
+    if isinstance(command, _base.ReceiveHttp) and isinstance(command.event, _events.ResponseHeaders):
+        return command.event.response
+    return None
 
 
 class Chunks(ChunkedReader):

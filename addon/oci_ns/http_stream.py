@@ -1,6 +1,8 @@
-"""mitmproxy's HTTP streams, with a last word where the endpoint has failed and the client does not know it yet.
+"""mitmproxy's HTTP streams, with a last word before a request leaves, and where its endpoint has failed unnoticed.
 
-By itself mitmproxy then answers with a page of its own, which no registry client reads and no addon can replace.
+By itself mitmproxy says nothing when the head of a request leaves whose body is passed on, and fails where that is
+answered already; keeps all of a body that comes while addons are at work; and answers for an endpoint that has failed
+with a page of its own, which no registry client reads and no addon can replace.
 """
 
 from __future__ import annotations
@@ -18,8 +20,19 @@ from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import _events, _hooks
 
 from oci_ns.no_answer import CLIENT_GONE, as_of_endpoint, is_end_of_client
+from oci_ns.unfit import PULL_BODY_MAX, is_pull
 
+_codes: Any = _events
+# What mitmproxy calls it: a status in version 11, an ErrorCode since version 12.
+_TOO_LARGE: Any = _codes.ErrorCode.REQUEST_TOO_LARGE if hasattr(_codes, "ErrorCode") else 413
 _streams: WeakKeyDictionary[http.HTTPFlow, ReferenceType[Stream]] = WeakKeyDictionary()
+
+
+@dataclass
+class NsLeavesHook(commands.StartHook):
+    """Called before the head of a request leaves whose body is passed on as it comes: `ns_leaves(flow)`."""
+
+    flow: http.HTTPFlow
 
 
 @dataclass
@@ -42,6 +55,7 @@ class Stream(layers.HttpStream):
         self.given_up = ""
         """Why nobody waits for the endpoint any more; '' for as long as somebody does."""
         self._is_answered = False
+        self._pushed = 0
 
     @property
     def progress(self) -> tuple[object, ...]:
@@ -64,6 +78,53 @@ class Stream(layers.HttpStream):
         on = parent.connections.get(used)
         # Through a proxy on the way, it is the connection to that.
         return getattr(on, "tunnel_connection", used) if on is not None else None
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """As Layer.handle_event; of a pull's body, no more is kept than is carried."""
+        if isinstance(event, _events.RequestData) and self._is_pulling():
+            before, self._pushed = self._pushed, self._pushed + len(event.data)
+            if self._paused and before > PULL_BODY_MAX:
+                return _nothing()
+        return super().handle_event(event)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        too_much = self._pushed > PULL_BODY_MAX and isinstance(event, _events.RequestData)
+        if too_much and self.client_state != self.state_errored and self.flow.response is None:
+            return self._refuse_body()
+        return cast("layer.CommandGenerator[None]", super()._handle_event(event))
+
+    def _is_pulling(self) -> bool:
+        # What comes behind the end of a request is another protocol's.
+        return self.client_state != self.state_done and is_pull(self.flow.request.method, self.flow.request.path)
+
+    def _refuse_body(self) -> layer.CommandGenerator[None]:
+        self.flow.error = Error(f"a pull with a body of more than {PULL_BODY_MAX // 2**10} KiB")
+        yield _hooks.HttpErrorHook(self.flow)
+        failed = (self.stream_id, self.flow.error.msg, _TOO_LARGE)
+        yield layers.SendHttp(_events.ResponseProtocolError(*failed), self.context.client)
+        if self.client_state == self.state_stream_request_body:
+            yield layers.SendHttp(_events.RequestProtocolError(*failed), self.context.server)
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+
+    def start_request_stream(self) -> layer.CommandGenerator[None]:
+        """Pass the body on as it comes; of a request that is answered already, discard it."""
+        if self.flow.response is not None:
+            self.client_state = self.state_discard_request_body
+            yield _hooks.HttpRequestHook(self.flow)
+            if not (yield from self.check_killed(True)):
+                yield from self._answer(self.flow.response)
+            return
+        yield NsLeavesHook(self.flow)
+        if not (yield from self.check_killed(True)):
+            yield from super().start_request_stream()
+
+    def state_discard_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Wait for the end of the request, whose answer has been sent."""
+        if isinstance(event, _events.RequestEndOfMessage):
+            self.flow.request.timestamp_end = time.time()
+            self.client_state = self.state_done
+            yield from self.flow_done()
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         """Note who carries the flow, and connect."""
@@ -100,6 +161,9 @@ class Stream(layers.HttpStream):
 
     def handle_protocol_error(self, event: Any) -> layer.CommandGenerator[None]:
         """As HttpStream.handle_protocol_error, but ask first whether somebody else has an answer."""
+        if self.client_state == self.state_discard_request_body:
+            # What has been answered is waited for no more, though mitmproxy says so behind `start_request_stream`.
+            self.server_state = self.state_errored
         if isinstance(event, _events.ResponseProtocolError):
             self._forget_failed_connections()
             if self._is_answered:
@@ -140,6 +204,10 @@ class Stream(layers.HttpStream):
         yield from self.send_response()
         # What may still come of the answer that failed is for nobody.
         self.server_state = self.state_errored
+
+
+def _nothing() -> layer.CommandGenerator[None]:
+    yield from ()
 
 
 def _no_answer(stream_id: int, message: str) -> _events.ResponseProtocolError:

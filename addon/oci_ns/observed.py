@@ -10,6 +10,7 @@ from mitmproxy.flow import Flow
 
 from oci_ns import record as records
 from oci_ns.answer_check import Answered
+from oci_ns.content_coding import decoded
 from oci_ns.distribution import Operation
 from oci_ns.findings import Finding, finding_in
 from oci_ns.header_fields import HeaderFields
@@ -107,7 +108,4 @@ def _document(record: Record, response: http.Response, said: HeaderFields) -> by
     most = _BODY_MAX if record.operation == _MANIFEST else DOCUMENT_MAX
     if raw is None or len(raw) > most or not raw:
         return None
-    if not said.has(b"content-encoding"):
-        return raw
-    decoded = response.get_content(strict=False)
-    return decoded if decoded is not None and len(decoded) <= most else None
+    return decoded(raw, said.get("content-encoding") or "", most)

@@ -37,6 +37,8 @@ class Known:
 
     record: Record
     carried: Carried | None = None
+    has_left: bool = False
+    """Whether its head is on its way to the endpoint."""
 
 
 class UnderWay:

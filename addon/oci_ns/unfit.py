@@ -14,6 +14,8 @@ from oci_ns.fetch import Fields
 from oci_ns.header_fields import HeaderFields
 from oci_ns.spec_error import SpecError
 
+PULL_BODY_MAX = 2**20
+"""In bytes. By the distribution API a pull has no body, and what it would mean is nowhere defined (RFC 9110, 9.3.1)."""
 _is_target = re.compile(r"[^\x00-\x20#\x7f]*").fullmatch
 _is_method = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _parameters = re.compile(r";[^/]*")
@@ -36,6 +38,9 @@ def refusal(method: str, target: str, fields: Fields, by_name: HeaderFields, aut
         return _refused("there is a space, a # or a control character in its target")
     if _is_misleading(target.partition("?")[0]):
         return SpecError(404, "NAME_INVALID", "the request is not sent on: its path is another than it seems to be")
+    length = by_name.get("content-length") or ""
+    if is_pull(method, target) and length.isdecimal() and int(length) > PULL_BODY_MAX:
+        return SpecError(413, "UNSUPPORTED", f"a pull with a body of more than {PULL_BODY_MAX // 2**10} KiB")
     host = by_name.get("host")
     if host is not None:
         # Several fields of one name are one value with commas, of which no host has any.
@@ -47,6 +52,11 @@ def refusal(method: str, target: str, fields: Fields, by_name: HeaderFields, aut
         return None
     name = next(name for name, value in fields if _has_control(value)).decode("ascii", "replace")
     return _refused(f"there is a line break or another control character in {name}")
+
+
+def is_pull(method: str, target: str) -> bool:
+    """Whether a request asks for something of the distribution API, with which nothing is sent."""
+    return method in ("GET", "HEAD") and target.startswith("/v2/")
 
 
 def _refused(reason: str) -> SpecError:

@@ -42,6 +42,9 @@ UPLOAD = "/v2/team/app/blobs/uploads/1"
 TIMES = 25
 FEW_TIMES = 3
 HUGE = 1_000_000
+STREAMED = 17_000_000
+"""In bytes: more than `stream_large_bodies`."""
+AHEAD_MB = 80
 PATIENCE_SECONDS = 20
 CONNECTIONS = 1000
 REFUSED = {417: ["127.0.0.1: 417"]}
@@ -85,6 +88,8 @@ def world(
         conf.write_text(
             f'[[registry]]\nprefix = "quay.test"\nlocation = "{server.authority}"\n'
             f'plain-http = true\nnamespace-proxy = "{NAMESPACE}"\n'
+            f'[[registry]]\nprefix = "two.test"\nlocation = "{server.authority}/second"\nplain-http = true\n'
+            f'[[registry.mirror]]\nlocation = "{server.authority}/first"\nplain-http = true\n'
         )
         # An upload is addressed to the registry proxy itself.
         modes = [f"reverse:http://{server.authority}", "regular"]
@@ -350,6 +355,57 @@ def test_what_has_no_end_behind_the_head_of_a_request_does_not_fill_the_memory(w
                 assert read_all(client) == b""
 
     assert_nothing_is_kept(world.runner.pid, insist)
+    world.goes_on()
+
+
+def chunked(size: int) -> bytes:
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (size, bytes(size))
+
+
+REFUSED_TARGETS = {"below /v2": ("PATCH", f"{UPLOAD}#x"), "a pull": ("GET", "/v2/team/app/manifests/v1#x")}
+
+
+@pytest.mark.parametrize("what", REFUSED_TARGETS)
+@pytest.mark.parametrize("field", [f"Content-Length: {STREAMED}", "Transfer-Encoding: chunked"])
+def test_what_is_refused_is_answered_however_much_comes_with_it(what: str, field: str, world: World) -> None:
+    method, path = REFUSED_TARGETS[what]
+    authority = world.server.authority
+    head = f"{method} http://{authority}{path} HTTP/1.1\r\nHost: {authority}\r\n{field}\r\n\r\n"
+    before = len(world.server.asked)
+    with world.connect() as client:
+        client.sendall(head.encode() + (chunked(STREAMED) if "chunked" in field else bytes(STREAMED)))
+        assert statuses(read_all(client)) == [400]
+    assert len(world.server.asked) == before
+    world.goes_on()
+
+
+@pytest.mark.parametrize("registry", ["quay.test", "two.test"])
+@pytest.mark.parametrize("field", [f"Content-Length: {STREAMED}", "Transfer-Encoding: chunked"])
+def test_a_pull_has_no_body_to_speak_of(field: str, registry: str, world: World) -> None:
+    mark = len(world.runner.log())
+    head = f"GET http://{registry}/v2/team/app/manifests/v1 HTTP/1.1\r\nHost: {registry}\r\n{field}\r\n\r\n"
+    with world.connect() as client:
+        with contextlib.suppress(ConnectionError):
+            client.sendall(head.encode() + (chunked(STREAMED) if "chunked" in field else bytes(STREAMED)))
+        # Where it is not read to its end, the answer may be lost to the reset.
+        assert statuses(read_all(client)) in ([413], [])
+    assert "a pull with a body of more than 1024 KiB" in world.runner.log()[mark:]
+    world.goes_on()
+
+
+def test_a_body_that_comes_while_endpoints_are_asked_does_not_fill_the_memory(world: World) -> None:
+    world.goes_on()
+    world.server.play = Talk.stall
+    fields = "Host: two.test\r\nTransfer-Encoding: chunked"
+    head = f"GET http://two.test/v2/team/app/manifests/v2 HTTP/1.1\r\n{fields}\r\n\r\n"
+    part = bytes(HUGE)
+    with world.connect() as client:
+        client.sendall(f"{head}{10**11:x}\r\n".encode())
+        wait_until(lambda: "/v2/first/team/app/manifests/v2" in str(world.server.asked), "the first endpoint is asked")
+        before = rss_kib(world.runner.pid)
+        for _ in range(AHEAD_MB):
+            client.sendall(part)
+        assert rss_kib(world.runner.pid) - before < AHEAD_MB * 1024 // 4
     world.goes_on()
 
 

@@ -107,6 +107,10 @@ BEFORE_THE_ANSWER = {
     "sends a huge header in one line": Fault(
         part(head(OK, b"X: " + b"x" * HUGE), BLOB), "the head of the answer is larger than 1024 KiB"
     ),
+    "switches to another protocol": Fault(
+        part(head(b"101 Switching Protocols", b"Upgrade: raw", b"Connection: upgrade"), BLOB),
+        "another protocol, which nobody asked for",
+    ),
     "sends a header of very many lines": Fault(
         part(head(OK, *[b"X: y"] * MANY), BLOB), "the head of the answer has more than 2000 lines"
     ),

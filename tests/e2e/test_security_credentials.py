@@ -38,6 +38,8 @@ SECRETS = {
 
 OWN = frozenset({"login", "cookie"})
 NOTHING: frozenset[str] = frozenset()
+STREAMED = 1024
+"""In bytes: `stream_large_bodies`, from which on the head of a request leaves before all of its body is there."""
 
 _numbers = itertools.count(1)
 
@@ -211,8 +213,9 @@ def test_a_login_at_the_proxy_ends_there_even_where_nothing_is_changed(world: Wo
     assert world.seen() == {CDN: OWN}
 
 
+@pytest.mark.parametrize("body", [0, 2 * STREAMED])
 def test_the_login_for_the_target_of_a_listener_does_not_go_to_another_endpoint(
-    network: PrivateNetwork, tmp_path: Path
+    body: int, network: PrivateNetwork, tmp_path: Path
 ) -> None:
     conf = tmp_path / "registries.conf"
     conf.write_text(
@@ -222,15 +225,15 @@ def test_the_login_for_the_target_of_a_listener_does_not_go_to_another_endpoint(
     )
     login = "user:for-the-target"
     secret = base64.b64encode(login.encode())
+    options = {"upstream_auth": login, "stream_large_bodies": str(STREAMED)}
     with contextlib.ExitStack() as stack:
         first, second = (stack.enter_context(recording(network, name)) for name in (FIRST, SECOND))
-        proxy = stack.enter_context(
-            Mitmdump(tmp_path, conf=conf, modes=[f"reverse:http://{FIRST}"], options={"upstream_auth": login})
-        )
+        proxy = stack.enter_context(Mitmdump(tmp_path, conf=conf, modes=[f"reverse:http://{FIRST}"], options=options))
 
         def get(reference: str) -> None:
-            head = f"GET /v2/{SOURCE}/a/{reference} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-            assert statuses(send(proxy.port, head.encode())) == [200]
+            fields = f"Host: x\r\nConnection: close\r\nContent-Length: {body}"
+            head = f"GET /v2/{SOURCE}/a/{reference} HTTP/1.1\r\n{fields}\r\n\r\n"
+            assert statuses(send(proxy.port, head.encode() + bytes(body))) == [200]
 
         get("b/manifests/latest")
         assert (len(first.requests), len(second.requests)) == (0, 1)
