@@ -43,7 +43,7 @@ class Client(_http1.Http1Client):
             self.state = self.done
             return
         while True:
-            excess = self._head.excess(event, self.buf._data)
+            excess = self._head.excess(event, self.buf)
             if excess:
                 yield from self._break_off(f"the head of the answer {excess}")
                 return

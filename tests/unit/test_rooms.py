@@ -57,6 +57,7 @@ KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {
     "http1_client": {"h11"},
     "http1_answers": {"h11"},
+    "http1_heads": {"h11"},
     "metrics": {"prometheus_client"},
     "network": {"certifi"},
     "serving.event_loop": {"uvloop"},
