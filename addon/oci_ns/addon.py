@@ -203,8 +203,12 @@ class NsInject:
         if isinstance(data.context.client.proxy_mode, ReverseMode):
             return
         address = data.context.server.address
-        host = data.client_hello.sni or (address[0] if address else None)
-        if host is None or not self.table.index.may_rewrite("https", host, address[1] if address else None):
+        hosts = [host for host in (data.client_hello.sni, address[0] if address else None) if host]
+        if self.table.policy.unresolved is not Unresolved.REJECT:
+            # The name that the client means; of a closed world no other name is a way out.
+            del hosts[1:]
+        port = address[1] if address else None
+        if not any(self.table.index.may_rewrite("https", host, port) for host in hosts):
             data.ignore_connection = True
 
     def requestheaders(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:
