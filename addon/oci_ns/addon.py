@@ -17,7 +17,16 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http1_requests, http_stream, options
+from oci_ns import (
+    connection_ends,
+    connection_log,
+    flow_recording,
+    http1_answers,
+    http1_chunks,
+    http1_requests,
+    http_stream,
+    options,
+)
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
 from oci_ns.closed import read_as_http
@@ -120,6 +129,7 @@ class NsInject:
         adapters.register()
         http_stream.install()
         http1_answers.install()
+        http1_chunks.install()
         http1_requests.install()
         connection_ends.install()
         connection_log.install()
