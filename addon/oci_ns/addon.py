@@ -17,7 +17,16 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from oci_ns import connection_ends, connection_log, flow_recording, http1_answers, http1_requests, http_stream, options
+from oci_ns import (
+    connection_ends,
+    connection_log,
+    flow_recording,
+    http1_answers,
+    http1_chunks,
+    http1_requests,
+    http_stream,
+    options,
+)
 from oci_ns.ca_key import exposures
 from oci_ns.certs_d import CertificatesError
 from oci_ns.closed import read_as_http
@@ -125,6 +134,7 @@ class NsInject:
         adapters.register()
         http_stream.install()
         http1_answers.install()
+        http1_chunks.install()
         http1_requests.install()
         connection_ends.install()
         connection_log.install()
@@ -208,8 +218,12 @@ class NsInject:
         if isinstance(data.context.client.proxy_mode, ReverseMode):
             return
         address = data.context.server.address
-        host = data.client_hello.sni or (address[0] if address else None)
-        if host is None or not self.table.index.may_rewrite("https", host, address[1] if address else None):
+        hosts = [host for host in (data.client_hello.sni, address[0] if address else None) if host]
+        if self.table.policy.unresolved is not Unresolved.REJECT:
+            # The name that the client means; of a closed world no other name is a way out.
+            del hosts[1:]
+        port = address[1] if address else None
+        if not any(self.table.index.may_rewrite("https", host, port) for host in hosts):
             data.ignore_connection = True
 
     def requestheaders(self, flow: http.HTTPFlow) -> Coroutine[None, None, None] | None:

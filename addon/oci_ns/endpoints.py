@@ -17,8 +17,10 @@ from oci_ns.fetch import (
     Address,
     Answer,
     FetchError,
+    NoCertificatesError,
     NotAuthorizedError,
     NoTlsError,
+    NotTrustedError,
     Outgoing,
     RefusedError,
     UnreachableError,
@@ -170,6 +172,9 @@ class Endpoints:
         try:
             try:
                 outcome = await act(sent)
+            except (NotTrustedError, NoCertificatesError):
+                # Nothing says that it does not speak TLS.
+                raise
             except UnreachableError as error:
                 plain = _in_plain_http(decision)
                 # Refused at the https port: http has a port of its own where the location names none.

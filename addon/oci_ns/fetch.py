@@ -84,6 +84,10 @@ class NotTrustedError(UnreachableError):
     """Whoever is there speaks TLS, with a certificate that is not trusted."""
 
 
+class NoCertificatesError(UnreachableError):
+    """TLS was not begun: the certificates that are kept here for it cannot be used. Says nothing of who is there."""
+
+
 class NotAuthorizedError(FetchError):
     """Nothing was asked: the Authorization it needs cannot be had. Says nothing of whether the endpoint is there."""
 

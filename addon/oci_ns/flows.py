@@ -32,10 +32,13 @@ def is_decided(flow: http.HTTPFlow) -> bool:
     return upstream is not None and upstream == flow.request.url
 
 
+def make_printable(flow: http.HTTPFlow) -> None:
+    """Quote what no path may have, in a request that is not sent on: mitmdump prints the line breaks of HTTP/2."""
+    flow.request.path = quote(flow.request.path, safe=_PRINTED, errors="surrogateescape")
+
+
 def end(flow: http.HTTPFlow) -> None:
     """End the client's connection with the answer: what else it sends may not be what it seems."""
-    # mitmdump prints the line breaks that there may be in a path by HTTP/2.
-    flow.request.path = quote(flow.request.path, safe=_PRINTED, errors="surrogateescape")
     if flow.response is not None and not (flow.request.is_http2 or flow.request.is_http3):
         flow.response.headers["Connection"] = "close"
 

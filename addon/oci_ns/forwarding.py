@@ -21,7 +21,16 @@ from oci_ns.decision import Action, Decision
 from oci_ns.distribution import Operation
 from oci_ns.exchanges import Origin, origin_of, redirect
 from oci_ns.fetch import NotAuthorizedError, UnsendableError
-from oci_ns.flows import answer_with, apply, drop_login_of_listener, drop_upgrade, end, for_the_client, is_decided
+from oci_ns.flows import (
+    answer_with,
+    apply,
+    drop_login_of_listener,
+    drop_upgrade,
+    end,
+    for_the_client,
+    is_decided,
+    make_printable,
+)
 from oci_ns.header_fields import HeaderFields
 from oci_ns.log_line import is_heard
 from oci_ns.logins.token_scope import with_scopes_moved
@@ -83,6 +92,7 @@ class Forwarding:
         error = refusal(request.method, origin.target, origin.fields, fields, authority)
         if error is not None:
             self._refuse(flow, origin, decided, error)
+            make_printable(flow)
             end(flow)
             return None
         if decision.operation is None:

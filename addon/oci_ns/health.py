@@ -1,6 +1,6 @@
 """Which endpoints are there: when each last answered, since when it does not, and when it is tried again.
 
-Pure bookkeeping with a clock that is handed in; who connects is in `selection`.
+Pure bookkeeping with a clock that is handed in; who connects is in `endpoints`.
 """
 
 from __future__ import annotations

@@ -1,15 +1,10 @@
-"""What mitmproxy does not know of an HTTP/1 answer: interim responses, trailers, and how long a head may be.
+"""What mitmproxy does not know of an HTTP/1 answer: interim responses, and how long a head may be.
 
-By itself mitmproxy takes an interim response for the answer, fails at trailers, and reads a head that never ends. Of
-chunks what is said here is true of requests, too.
+By itself mitmproxy takes an interim response for the answer, and reads a head that never ends.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import h11
-from h11._readers import ChunkedReader
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
@@ -20,7 +15,6 @@ from oci_ns.http1_heads import Head
 
 HEAD_MAX = 2**20
 """In bytes. Go's own client takes ten times as much, most servers make no more than a hundredth of it."""
-_END_OF_CHUNK = b"\r\n"
 _WEB_SOCKET_VERSION = "13"
 """The only one (RFC 6455, section 4.1)."""
 
@@ -46,7 +40,7 @@ class Client(_http1.Http1Client):
             self.state = self.done
             return
         while True:
-            excess = self._head.excess(event, self.buf._data)
+            excess = self._head.excess(event, self.buf)
             if excess:
                 yield from self._break_off(f"the head of the answer {excess}")
                 return
@@ -113,22 +107,6 @@ def _head_in(command: commands.Command) -> http.Response | None:
     return None
 
 
-class Chunks(ChunkedReader):
-    """Reads a chunked body. Trailers are discarded, as a proxy may (RFC 9110, section 6.5.1)."""
-
-    def __call__(self, buffer: Any) -> Any:
-        """The next part of the body, the end of it, or None where more is needed."""
-        left: Any = self._bytes_to_discard
-        # h11 before 0.16 takes any two bytes for the end of a chunk, which others may read as the next one's beginning:
-        # it has their number here, and since then itself.
-        end = left if isinstance(left, bytes) else _END_OF_CHUNK[-left:] if left else b""
-        if not end.startswith(bytes(buffer._data[: len(end)])):
-            raise h11.RemoteProtocolError("a chunk does not end where its size says")
-        event = super().__call__(buffer)
-        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
-
-
 def install() -> None:
     """Have all answers from now on read in this way."""
     layers.Http1Client = Client  # type: ignore[attr-defined]
-    _http1.ChunkedReader = Chunks  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ class Server(_http1.Http1Server):
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         """Read the head of the request."""
-        excess = self._head.excess(event, self.buf._data)
+        excess = self._head.excess(event, self.buf)
         if excess:
             message = f"the head of the request {excess}"
             yield commands.Log(message)

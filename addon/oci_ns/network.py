@@ -18,7 +18,7 @@ from mitmproxy.optmanager import OptManager
 from mitmproxy.proxy.mode_specs import ProxyMode, UpstreamMode
 
 from oci_ns.certs_d import CertificatesError, Version, certificates_of, certs_d_directories, version_of
-from oci_ns.fetch import Outgoing, UnreachableError
+from oci_ns.fetch import NoCertificatesError, Outgoing
 from oci_ns.http1_client import Network, Via
 from oci_ns.index import RouteIndex
 from oci_ns.trust import Authorities, Protocol, TlsSettings, tls_context
@@ -43,7 +43,7 @@ def network_of(options: OptManager, index: Callable[[], RouteIndex]) -> Network:
                 settings.authorities, settings.certificates, verify=settings.verify, protocol=settings.protocol
             )
         except CertificatesError as error:
-            raise UnreachableError(str(error)) from None
+            raise NoCertificatesError(str(error)) from None
 
     return Network(context_for, options.ns_connect_timeout, options.ns_response_timeout, _via(options))
 

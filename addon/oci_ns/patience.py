@@ -65,6 +65,9 @@ class Patience:
     async def _look(self) -> None:
         while self._waiting:
             await asyncio.sleep(min(1.0, self.limit / _LOOKS))
+            if not self.limit:
+                # Meanwhile there is none.
+                self._waiting.clear()
             for flow in list(self._waiting):
                 self._look_at(flow, self.limit)
         self._looking = None

@@ -1,7 +1,8 @@
 """Requests that two servers may read differently, which is how one request is smuggled in another: never sent on.
 
-mitmproxy refuses what makes the length of a body doubtful; this is about hosts and control characters. Sources: RFC
-9110, section 5.5 (field values), RFC 9112, section 3.2 (Host) and 5.2 (line folding), RFC 9113, section 8.3.1 (HTTP/2).
+mitmproxy refuses what makes the length of a body doubtful; this is about methods, targets, paths that mislead, hosts
+and control characters. Sources: RFC 9110, section 5.5 (field values) and 9.1 (methods), RFC 9112, section 3.2 (targets
+and Host) and 5.2 (line folding), RFC 9113, section 8.3.1 (HTTP/2), RFC 3986, section 3.3 (paths).
 """
 
 from __future__ import annotations

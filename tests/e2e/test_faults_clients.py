@@ -308,6 +308,8 @@ TOO_LONG = {
         f"{LINE}X: y\r\n" + " y\r\n" * HUGE,
         "(is larger than 128 KiB|has more than 2000 lines)",
     ),
+    "empty lines": ("\n" * HUGE, "has more than 2000 lines"),
+    "a field behind empty lines": ("\r\n" * 1000 + f"{LINE}X: {'x' * HUGE}", "is larger than 128 KiB"),
 }
 
 

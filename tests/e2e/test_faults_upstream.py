@@ -117,6 +117,9 @@ BEFORE_THE_ANSWER = {
     "sends a header that is folded very often": Fault(
         part(head(OK, b"X: y", *[b" y"] * MANY), BLOB), "the head of the answer has more than 2000 lines"
     ),
+    "sends very many empty lines": Fault(
+        part(b"\r\n" * MANY, then=Talk.stall), "the head of the answer has more than 2000 lines"
+    ),
 }
 IN_THE_BODY = {
     "closes": Fault(part(head(OK, length(BLOB)), HALF), "truncated: .* after 51200 of 102400 bytes"),

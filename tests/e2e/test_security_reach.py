@@ -364,9 +364,10 @@ def test_nor_does_what_does_not_look_like_http(program: type[Mitmdump], world: W
                 with contextlib.suppress(TimeoutError):
                     assert set(statuses(connection.recv(65536))) <= {400, 404}, name
             assert [server.requests for server in world.endpoints.values()] == [[], [], []], name
-        with tls(proxy.port, f"{MIRROR}:443", proxy.ca_pem, alpn=["http/1.1"]) as secure:
-            secure.sendall(PIECES["another method"][0])
-            assert statuses(secure.recv(65536)) == [404]
+        for authority, name in [(MIRROR, MIRROR), (MIRROR, OTHER), (OTHER, MIRROR)]:
+            with tls(proxy.port, f"{authority}:443", proxy.ca_pem, sni=name, alpn=["http/1.1"]) as secure:
+                secure.sendall(PIECES["another method"][0])
+                assert statuses(secure.recv(65536)) == [404], (authority, name)
         # To others it goes as it is.
         with tunnel(f"{OTHER}:80") as connection:
             connection.sendall(PIECES["an empty line"][0])

@@ -8,10 +8,13 @@ import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from mitmproxy import exceptions, flow, http
+from mitmproxy import exceptions, flow, http, tls
 from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.proxy import context as proxy_context
 from mitmproxy.test import taddons, tflow, tutils
 
 from oci_ns import presence, record
@@ -440,3 +443,36 @@ def test_an_endpoints_challenge_stays_here_also_where_a_better_login_cannot_be_h
     asyncio.run(to_await)
     assert sent.response.status_code == 401
     assert "WWW-Authenticate" not in sent.response.headers
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "in_an_open_world", "in_a_closed_world"),
+    [
+        ("quay.io", "quay.io", True, True),
+        ("quay.io", None, True, True),
+        ("quay.io", "other.example.com", False, True),
+        ("other.example.com", "quay.io", True, True),
+        ("192.0.2.1", "quay.io", True, True),
+        (None, "quay.io", True, True),
+        ("192.0.2.1", "other.example.com", False, False),
+        ("other.example.com", None, False, False),
+        (None, "other.example.com", False, False),
+        (None, None, False, False),
+    ],
+)
+def test_tls_is_read_where_requests_may_be_rewritten(
+    address: str | None,
+    name: str | None,
+    in_an_open_world: bool,
+    in_a_closed_world: bool,
+    addon: NsInject,
+    mitmproxy: taddons.context,
+) -> None:
+    for unresolved, is_read in [("pass", in_an_open_world), ("reject", in_a_closed_world)]:
+        mitmproxy.options.update(ns_unresolved=unresolved)
+        around = proxy_context.Context(tflow.tclient_conn(), mitmproxy.options)
+        around.server.address = (address, 443) if address is not None else None
+        hello: Any = SimpleNamespace(sni=name)
+        data = tls.ClientHelloData(around, hello)
+        addon.tls_clienthello(data)
+        assert data.ignore_connection is not is_read, unresolved

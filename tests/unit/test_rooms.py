@@ -28,6 +28,7 @@ KNOW_MITMPROXY = {
     "forwarding",
     "hook_table",
     "http1_answers",
+    "http1_chunks",
     "http1_heads",
     "http1_requests",
     "http_stream",
@@ -56,7 +57,8 @@ KNOW_CLICK = {"completion", *below("cli")}
 KNOW_RICH = {"check_text", "explain_text", "pull_table", "terminal"}
 ALSO_KNOW = {
     "http1_client": {"h11"},
-    "http1_answers": {"h11"},
+    "http1_chunks": {"h11"},
+    "http1_heads": {"h11"},
     "metrics": {"prometheus_client"},
     "network": {"certifi"},
     "serving.event_loop": {"uvloop"},

@@ -14,7 +14,16 @@ import pytest
 from oci_ns.conf_files import parse_text
 from oci_ns.decision import Decision
 from oci_ns.distribution import Operation
-from oci_ns.fetch import Answer, FetchError, NoTlsError, Outgoing, RefusedError, UnreachableError
+from oci_ns.fetch import (
+    Answer,
+    FetchError,
+    NoCertificatesError,
+    NoTlsError,
+    NotTrustedError,
+    Outgoing,
+    RefusedError,
+    UnreachableError,
+)
 from oci_ns.health import BACK_OFF_MAX, BACK_OFF_MIN, CONFIRMED
 from oci_ns.index import RouteIndex
 from oci_ns.routes import RouteTable
@@ -419,6 +428,25 @@ def test_an_insecure_endpoint_gets_http_where_it_does_not_speak_tls(
         world.asked.clear()
         assert (await select(selection, decision)).sent.upstream == sent
         assert world.asked == []
+
+    run(act)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (NoTlsError("the TLS handshake fails"), 2),
+        (RefusedError("cannot connect: connection refused"), 2),
+        (NotTrustedError("its certificate is not trusted"), 1),
+        (NoCertificatesError("client.key: cannot be read"), 1),
+    ],
+)
+def test_http_is_tried_where_an_insecure_endpoint_may_speak_no_tls(error: FetchError, tries: int) -> None:
+    async def act() -> None:
+        world = World({"lax.example.com": error})
+        with pytest.raises(type(error)):
+            await Selection(world).endpoints.reach(decide("app/manifests/1", "lax.io"), question)
+        assert world.asked == ["TLS lax.example.com"] * tries
 
     run(act)
 

@@ -29,7 +29,7 @@ from OpenSSL import SSL
 
 from oci_ns.addon import LastWord, NsInject
 from oci_ns.certs_d import CertificatesError, certificates_of
-from oci_ns.fetch import Outgoing, UnreachableError
+from oci_ns.fetch import NoCertificatesError, Outgoing
 from oci_ns.network import network_of
 
 HOST, PORT = "proxy.example.com", 5000
@@ -138,7 +138,7 @@ def mitmproxys(mitmproxy: taddons.context, host: str = HOST, port: int = PORT) -
 
 
 def addons(mitmproxy: taddons.context, host: str = HOST, port: int = PORT, *, insecure: bool = False) -> ssl.SSLContext:
-    """The settings of the addon's own exchange with a host. Raises UnreachableError."""
+    """The settings of the addon's own exchange with a host. Raises NoCertificatesError."""
     index = mitmproxy.master.addons.get("nsinject").table.index
     outgoing = Outgoing("GET", "https", host, port, "/v2/", insecure=insecure)
     return network_of(mitmproxy.options, lambda: index).context_for(outgoing)
@@ -395,7 +395,7 @@ def test_a_client_certificate_that_cannot_be_used_ends_both_ways_by_its_name(
     directory = host_directory(certs_d, authority)
     for kind in ("cert", "key"):
         (directory / f"client.{kind}").write_text("nothing")
-    with pytest.raises(UnreachableError, match="client.cert: cannot be used with its key client.key"):
+    with pytest.raises(NoCertificatesError, match="client.cert: cannot be used with its key client.key"):
         addons(mitmproxy)
     assert mitmproxys(mitmproxy) is None
     assert f"{HOST}:{PORT}: {directory}/client.cert: cannot be used with its key client.key" in caplog.text
