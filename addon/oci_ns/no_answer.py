@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 
@@ -36,6 +37,15 @@ def reason_of(message: str) -> str:
             message = f"the answer is not HTTP, or not complete: {message.removeprefix(mark)}"
     message = " ".join(message.partition(_REFUSED)[0].split())
     return message if len(message) <= _LENGTH_MAX else f"{message[:_LENGTH_MAX]}…"
+
+
+def cost_of(message: str, seconds: float) -> float:
+    """Seconds it takes to find that out, where `seconds` passed until it was: a refusal comes at once.
+
+    That a busy process takes its time to see it says nothing of what it costs.
+    """
+    failed = _not_connected(message)
+    return 0.0 if failed is not None and int(failed[1]) == errno.ECONNREFUSED else seconds
 
 
 def as_of_endpoint(message: str) -> str:

@@ -18,7 +18,7 @@ from oci_ns.distribution import Operation
 from oci_ns.exchanges import answer_of, redirect
 from oci_ns.fetch import FetchError, UnsendableError
 from oci_ns.flows import answer_with, error_answer, for_the_client
-from oci_ns.no_answer import is_stale, reason_of
+from oci_ns.no_answer import cost_of, is_stale, reason_of
 from oci_ns.printable import printable
 from oci_ns.pull_access import PullAccess
 from oci_ns.selection import NoEndpointError, Rejection, Selected, Selection, rejection_of
@@ -100,7 +100,7 @@ class SecondTries:
 
         `status` is what the client is told where none of them has an answer either; None: what is usual.
         """
-        took = time.time() - flow.request.timestamp_start
+        took = cost_of(message, time.time() - flow.request.timestamp_start)
         failed = Rejection(carried.chosen, reason_of(message))
         selecting = self._select_after(carried, failed, took, stale=is_stale(flow))
         await self._answer_otherwise(flow, carried, failed, selecting, status=status)

@@ -6,7 +6,7 @@ import pytest
 from mitmproxy.flow import Error
 from mitmproxy.test import tflow
 
-from oci_ns.no_answer import as_of_endpoint, is_end_of_client, is_stale, reason_of
+from oci_ns.no_answer import as_of_endpoint, cost_of, is_end_of_client, is_stale, reason_of
 from oci_ns.options import TIME_OPTIONS, check_times
 
 CLOSED = "the connection is closed before the answer is complete"
@@ -35,6 +35,20 @@ CLOSED = "the connection is closed before the answer is complete"
 )
 def test_what_mitmproxy_says_becomes_one_short_line(said: str, reason: str) -> None:
     assert reason_of(said) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "cost"),
+    [
+        ("[Errno 111] Connect call failed ('127.0.0.1', 5000)", 0.0),
+        ("Multiple exceptions: [Errno 111] Connect call failed ('::1', 5), [Errno 111] b", 0.0),
+        ("[Errno 110] Connect call failed ('127.0.0.1', 5000)", 4.0),
+        ("no answer within 4 s", 4.0),
+        ("server closed connection", 4.0),
+    ],
+)
+def test_a_refusal_costs_nothing_however_late_it_is_seen(said: str, cost: float) -> None:
+    assert cost_of(said, 4.0) == cost
 
 
 def test_an_endpoint_that_breaks_off_is_not_called_a_client() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-_SECONDS_MAX = 30
+_SECONDS_MAX = 90
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Mitmdump:
         user: int | None = None,
         confdir: Path | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float = 30.0,
+        timeout: float = 90.0,
     ) -> None:
         """``conf`` is the containers-registries.conf, ``trusted_ca`` whom mitmproxy trusts as a client.
 

@@ -104,7 +104,7 @@ def is_waited_for(port: int) -> bool:
     return any(line[3] == _TCP_SYN_SENT and int(line[2].rpartition(":")[2], 16) == port for line in lines)
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, timeout: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, timeout: float = 60.0) -> None:
     """Poll ``condition`` until it holds; an AssertionError says ``what`` did not come about in time."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -118,7 +118,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    timeout: float = 60.0,
+    timeout: float = 180.0,
     check: bool = True,
     stdin: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
@@ -170,7 +170,7 @@ class Daemon:
         ready: Callable[[], bool],
         env: Mapping[str, str],
         cwd: Path | None = None,
-        timeout: float = 20.0,
+        timeout: float = 90.0,
     ) -> None:
         self.name = name
         self.argv = [str(part) for part in argv]
