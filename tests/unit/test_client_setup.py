@@ -769,6 +769,8 @@ def test_nothing_is_written_where_one_file_cannot_be_merged(tmp_path: Path, conf
         (("podman", "--listener=quay.io"), "is not REGISTRY=URL"),
         (("podman", "--recipe=dns", "--listener=quay.io=http://x:1"), "is for the recipe listener"),
         (("docker", "--no-proxy=a b"), "is not a list of hosts"),
+        (("docker", "--ca=~nouser/ca.pem"), "~nouser/ca.pem cannot be read: No such file or directory"),
+        (("podman", "--registries-conf=~nouser/x"), "~nouser/x: cannot be read: No such file or directory"),
         (("docker", "--ca=/nowhere/ca.pem"), "/nowhere/ca.pem cannot be read: No such file or directory"),
         (("env", "--write"), "do not go together"),
         (("podman", "--write", "--check"), "do not go together"),
