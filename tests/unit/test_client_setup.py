@@ -573,12 +573,15 @@ def test_a_new_file_is_for_everybody_to_read(tmp_path: Path) -> None:
     assert modes == [0o755, 0o755, 0o644]
 
 
-def test_of_a_file_that_cannot_be_written_there_is_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["shutil.copy2", "os.chown", "oci_ns.clients.files.replace_file"])
+def test_of_a_file_that_cannot_be_written_there_is_no_backup(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(16, "Device or resource busy")
 
     (tmp_path / "x").write_text("old")
-    monkeypatch.setattr("oci_ns.clients.files.replace_file", refuse)
+    monkeypatch.setattr(step, refuse)
     with pytest.raises(SetupError, match="/x cannot be written: Device or resource busy"):
         Root(tmp_path).write([File("/x", "old", "new")], NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
@@ -612,9 +615,25 @@ def test_what_is_not_for_us_to_see_is_an_error_and_no_reason_to_fail_for_a_note(
 
 def test_a_file_that_changed_meanwhile_is_left(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("newer")
-    with pytest.raises(SetupError, match="changed meanwhile"):
+    with pytest.raises(SetupError, match="changed meanwhile: run this again$"):
         Root(tmp_path).write([File("/x", "old", "new")], NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/x", "/x has changed meanwhile: run this again; written before: /a, /b"),
+        ("/out", "give the file itself; written before: /a, /b"),
+        ("/x/below", "/x/below cannot be read: Not a directory; written before: /a, /b"),
+    ],
+)
+def test_what_was_written_before_one_that_cannot_be_is_said(path: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("newer")
+    (tmp_path / "out").symlink_to("/etc/passwd")
+    files = [File("/a", None, "1"), File("/b", None, "2"), File(path, "old", "new")]
+    with pytest.raises(SetupError, match=f"{said}$"):
+        Root(tmp_path).write(files, NOW)
 
 
 def test_a_file_that_is_removed_is_kept_as_a_backup(tmp_path: Path) -> None:

@@ -70,9 +70,9 @@ class Root:
                     raise SetupError(f"{file.path} has changed meanwhile: run this again")
                 done.append(self._write(file, now))
             except OSError as error:
-                written = ", ".join(each.file.path for each in done)
-                hint = f"; written before: {written}" if written else ""
-                raise SetupError(f"{file.path} cannot be written: {error.strerror}{hint}") from None
+                raise SetupError(f"{file.path} cannot be written: {error.strerror}{_before(done)}") from None
+            except SetupError as error:
+                raise SetupError(f"{error}{_before(done)}") from None
         return done
 
     def _place(self, path: str) -> Path:
@@ -98,6 +98,10 @@ class Root:
         return Written(file, backup)
 
 
+def _before(done: list[Written]) -> str:
+    return f"; written before: {', '.join(each.file.path for each in done)}" if done else ""
+
+
 def _make_directory(directory: Path) -> None:
     if directory.is_dir():
         return
@@ -118,7 +122,11 @@ def _back_up(place: Path, now: datetime) -> Path:
         except FileExistsError:
             number += 1
             continue
-        shutil.copy2(place, backup)
-        status = place.stat()
-        os.chown(backup, status.st_uid, status.st_gid)
+        try:
+            shutil.copy2(place, backup)
+            status = place.stat()
+            os.chown(backup, status.st_uid, status.st_gid)
+        except OSError:
+            backup.unlink()
+            raise
         return backup
