@@ -228,6 +228,18 @@ def test_a_certs_d_of_docker_that_podman_reads_is_not_hidden_from_it() -> None:
     assert paths == [certs("/etc/containers")[0], certs("/etc/docker")[1]]
 
 
+@pytest.mark.parametrize("anchors", ["etc/pki/ca-trust/source/anchors", "usr/local/share/ca-certificates"])
+@pytest.mark.parametrize("client", ["docker", "podman"])
+def test_of_an_earlier_ca_nothing_stays(client: str, anchors: str, tmp_path: Path) -> None:
+    (tmp_path / anchors).mkdir(parents=True)
+    for certificates in ("an earlier one", CA):
+        setup = replace(setup_of(client, "https-proxy"), certificates=certificates)
+        Root(tmp_path).write(plan(setup, Root(tmp_path)).files, NOW)
+    cas = [path for path in tmp_path.rglob("ns-inject.*") if not path.name.endswith(".conf")]
+    assert {path.read_text() for path in cas} == {CA}
+    assert {path.suffix for path in cas} <= {".crt", ".pem"}
+
+
 @pytest.mark.parametrize(
     ("there", "path", "command"),
     [

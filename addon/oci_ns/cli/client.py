@@ -108,7 +108,7 @@ def _no_proxy(_context: click.Context, _parameter: click.Parameter, text: str) -
     metavar="DIRECTORY",
     help="The client's file system, where it is not this one: an image, say.",
 )
-@click.option("--write", is_flag=True, help="Write the files; what was there is kept as FILE.bak-TIME.")
+@click.option("--write", is_flag=True, help="Write the files; what was there is kept as FILE.bak-TIME, but for a CA.")
 @click.option("--check", "check_only", is_flag=True, help="Ask ns-inject as the client would, and compare the files.")
 def client(
     kind: str,

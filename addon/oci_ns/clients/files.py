@@ -57,7 +57,7 @@ class Root:
             raise SetupError(f"{path} cannot be read: {error.strerror}") from None
 
     def write(self, files: Iterable[File], now: datetime) -> list[Written]:
-        """Write what differs, each file at once and whole, its earlier content kept beside it.
+        """Write what differs, each file at once and whole, its earlier content kept beside it where it is to be.
 
         Raises SetupError, with what was written before, where one cannot be written.
         """
@@ -85,7 +85,7 @@ class Root:
     def _write(self, file: File, now: datetime) -> Written:
         place = self._place(file.path)
         _make_directory(place.parent)
-        backup = _back_up(place, now) if file.before is not None else None
+        backup = _back_up(place, now) if file.before is not None and file.backed_up else None
         try:
             if file.after is None:
                 place.unlink()
