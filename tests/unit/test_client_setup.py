@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -149,6 +150,7 @@ def test_what_another_recipe_left_among_other_things_is_said(
     [
         ("docker", "mirror", TWO, "not through ns-inject: quay.io (https-proxy has all of them)"),
         ("podman", "mirror", ClientRegistries(("quay.io",), ("*",)), "not through ns-inject: * (https-proxy has all"),
+        ("cri-o", "mirror", ClientRegistries(("a.com:5000", "quay.io")), "not through ns-inject: a.com:5000 (https-pr"),
         (
             "containerd",
             "mirror",
@@ -501,12 +503,15 @@ def test_a_place_where_a_recipe_cannot_find_it_is_refused(recipe: str, url: str)
     [
         ("docker", "mirror", ClientRegistries(("quay.io",))),
         ("podman", "mirror", ClientRegistries((), ("*",))),
+        ("podman", "mirror", ClientRegistries(("registry.example.com:5000",))),
+        ("cri-o", "mirror", ClientRegistries(("registry.example.com:5000", "[::1]"))),
         ("podman", "dns", ClientRegistries(("registry.example.com:5000",))),
         ("docker", "https-proxy", ClientRegistries()),
     ],
 )
 def test_no_registry_to_set_up_is_an_error(client: str, recipe: str, registries: ClientRegistries) -> None:
-    with pytest.raises(SetupError):
+    told = f": https-proxy has {registries.names}" if registries.names and client != "docker" else ""
+    with pytest.raises(SetupError, match=f"{re.escape(told)}$"):
         covered(setup_of(client, recipe, registries))
 
 
@@ -662,6 +667,7 @@ def test_a_file_that_is_removed_is_kept_as_a_backup(tmp_path: Path) -> None:
     [
         ("docker", "mirror", ["http://127.0.0.1:8081/v2/"]),
         ("podman", "mirror", ["http://127.0.0.1:8081/v2/"]),
+        ("cri-o", "mirror", ["http://127.0.0.1:8081/v2/"]),
         ("containerd", "mirror", [f"http://127.0.0.1:8081/v2/?ns={host}" for host in TWO.hosts]),
         ("podman", "listener", ["http://127.0.0.1:8082/v2/"]),
         ("podman", "https-proxy", ["https://registry-1.docker.io/v2/", "https://quay.io/v2/"]),

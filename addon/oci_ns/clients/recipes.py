@@ -113,11 +113,16 @@ def covered(setup: Setup) -> tuple[str, ...]:
             hosts = (DOCKER_HUB,)
         if not hosts:
             raise SetupError("Docker asks a mirror for docker.io only, which is not configured; use https-proxy or dns")
+    elif setup.recipe == MIRROR and setup.client in (PODMAN, CRI_O):
+        # The mirror has the host in its path, and a colon there makes it no image name.
+        hosts = tuple(host for host in hosts if ":" not in host)
     elif setup.recipe == DNS:
         hosts = tuple(host for host in hosts if split_host(host)[1] is None)
     wildcards = setup.registries.wildcards if _takes_wildcards(setup) else ()
     if not hosts and not wildcards:
-        raise SetupError(f"no registry is configured that {setup.client} could be told of with {setup.recipe}")
+        names = setup.registries.names
+        told = f": {HTTPS_PROXY} has {names}" if names else ""
+        raise SetupError(f"no registry is configured that {setup.client} could be told of with {setup.recipe}{told}")
     return hosts
 
 
@@ -160,9 +165,7 @@ def _mirror(setup: Setup, files: Files) -> Plan:
     if setup.recipe == LISTENER:
         places = {host: (address, "") for host, address in setup.listeners.items()}
     else:
-        places = {host: (setup.proxy, f"/{host}") for host in hosts if ":" not in host}
-        hosts = tuple(places)
-        notes = Plan(notes=_left_out(setup, hosts))
+        places = {host: (setup.proxy, f"/{host}") for host in hosts}
     # CRI-O reads registries.conf when it starts.
     restart = Plan(commands=("systemctl restart crio",) if setup.client == CRI_O else ())
     return containers.mirrors(files, places, setup.registries) + trust + restart + notes
