@@ -308,6 +308,7 @@ def test_config_toml_gets_one_line_and_keeps_every_other(before: str, expected: 
     assert with_config_path(before.replace("DIR", directory)) == expected.replace("DIR", directory)
 
 
+DEEP = "[" * 20_000
 NVIDIA = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\nruntime_type = "x"\n'
 
 
@@ -316,7 +317,8 @@ NVIDIA = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\nrunt
     [
         ("/etc/containerd/conf.d/*.toml", f"version = 2\n{NVIDIA}", r"conf\.d/a\.toml, which .* replaces that"),
         ("conf.d/a.toml", f'version = 2\n{CRI_2}\nconfig_path = "/other"\n', "replaces that"),
-        ("conf.d/*.toml", "version = [", r"conf\.d/a\.toml is not valid TOML"),
+        ("conf.d/*.toml", "version = [", r"conf\.d/a\.toml:1: is not valid TOML"),
+        ("conf.d/*.toml", "version = [2]", r"conf\.d/a\.toml has version = \[2\], which is not a whole number"),
         ("conf.d/*.toml", f"version = 2\n{CRI_2}\n{SET}\n", None),
         ("conf.d/*.toml", "version = 2\n[plugins.other]\na = 1\n", ""),
         ("elsewhere/*.toml", f"version = 2\n{NVIDIA}", ""),
@@ -340,6 +342,15 @@ def test_a_file_that_config_toml_imports_counts_before_it(imports: str, imported
     [
         ("version = [", "is not valid TOML"),
         ("version = 9\n", "version = 9"),
+        ("version = [2]\n", r"config\.toml has version = \[2\], which is not a whole number: correct it"),
+        (f"version = {DEEP}\n", r"config\.toml: is not valid TOML: nested too deeply"),
+        (f"[{'.'.join('a' * 3000)}]\n", "nested too deeply|by hand"),
+        (
+            "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs]\nx = 1\n",
+            "configs has more than a table",
+        ),
+        ("version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfigs = 1\n", "configs has more than a table"),
+        ("version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.x.tls]\n", "has mirrors or certificates"),
         ("version = 2\nplugins = 1\n", "is not a table"),
         ('version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/a"\n', "add /etc/containerd"),
         ('version = 2\n[plugins."io.containerd.grpc.v1.cri".registry.mirrors.x]\nendpoint = []\n', "has mirrors"),
@@ -369,6 +380,9 @@ DROP_IN_D = "/etc/systemd/system/docker.service.d"
 CONFLICTS = [
     ("docker", "mirror", "/etc/docker/daemon.json", '{\n "a": 1,\n}', r"daemon\.json:[23]: is not valid JSON"),
     ("docker", "mirror", "/etc/docker/daemon.json", "[]", "is not a JSON object"),
+    ("docker", "mirror", "/etc/docker/daemon.json", f'{{"a": {DEEP}{"]" * len(DEEP)}}}', r"json is nested too deeply"),
+    ("docker", "https-proxy", "/etc/docker/daemon.json", DEEP, r"json is nested too deeply"),
+    ("docker", "mirror", "/etc/docker/daemon.json", f'{{"a": {"1" * 5_000}}}', r"json: a number has too many digits"),
     ("docker", "mirror", "/etc/docker/daemon.json", '{"a": 1, "a": 2}', '"a" is there twice'),
     ("docker", "mirror", "/etc/docker/daemon.json", '{"registry-mirrors": "x"}', "is not a list"),
     ("docker", "https-proxy", "/etc/docker/daemon.json", '{"proxies": {"https-proxy": "http://x:1"}}', "wins over"),
@@ -376,7 +390,25 @@ CONFLICTS = [
     ("docker", "https-proxy", DOCKER_DROP_IN, "[Service]\n", "not from ns-inject"),
     ("podman", "mirror", REGISTRIES, "", "not from ns-inject"),
     ("podman", "mirror", "/etc/containers/registries.conf.d/z.conf", '[[registry]]\nprefix = "quay.io"', "comes after"),
-    ("podman", "mirror", "/etc/containers/registries.conf", "[[", "is not valid TOML"),
+    ("podman", "mirror", "/etc/containers/registries.conf", "[[", r"registries\.conf:1: is not valid TOML"),
+    ("podman", "mirror", "/etc/containers/registries.conf", f"a = {DEEP}", "nested too deeply"),
+    ("podman", "mirror", "/etc/containers/registries.conf", f"a = {'1' * 5_000}", "too many digits"),
+    (
+        "podman",
+        "mirror",
+        "/etc/containers/registries.conf",
+        '[[registry]]\nprefix = ["x"]',
+        r"conf has a registry \['x'\]",
+    ),
+    (
+        "podman",
+        "mirror",
+        "/etc/containers/registries.conf",
+        "[[registry]]\nlocation = {a = 1}",
+        "which is not a string",
+    ),
+    ("podman", "https-proxy", "/etc/containers/containers.conf", f"a = {DEEP}", "nested too deeply"),
+    ("containerd", "mirror", CONFIG, "imports = [[1]]", r"imports \[1\], which is no path"),
     ("podman", "https-proxy", "/etc/containers/containers.conf", '[engine]\nenv = ["A=b"]', "only one counts"),
     ("containerd", "mirror", "/etc/containerd/certs.d/quay.io/hosts.toml", 'server = "x"', "not from ns-inject"),
     ("containerd", "dns", "/etc/containerd/certs.d/quay.io/hosts.toml", 'server = "x"', "take it out"),

@@ -7,13 +7,14 @@ Sources: containers-registries.conf.d(5) (a later drop-in's prefix replaces an e
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oci_ns.clients.address import ProxyAddress
 from oci_ns.clients.plan import Files, Plan, SetupError, own_file
 from oci_ns.clients.registries import ClientRegistries
+from oci_ns.clients.toml_file import parsed
+from oci_ns.toml_table import shown
 
 REGISTRIES = "/etc/containers/registries.conf"
 DROP_IN = f"{REGISTRIES}.d/ns-inject.conf"
@@ -52,6 +53,8 @@ def _replaced(files: Files, prefixes: set[str]) -> tuple[str, ...]:
         tables = document.get("registry")
         for table in tables if isinstance(tables, list) else ():
             prefix = table.get("prefix") or table.get("location") if isinstance(table, dict) else None
+            if prefix is not None and not isinstance(prefix, str):
+                raise SetupError(f"{path} has a registry {shown(prefix)}, which is not a string: correct it")
             if prefix not in prefixes:
                 if any(str(prefix).startswith(f"{each}/") for each in prefixes):
                     notes.append(f"the entry for {prefix} in {path} is longer, and counts for its images instead")
@@ -88,10 +91,7 @@ def _documents(files: Files, main: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The file and its drop-ins, in the order in which they are read."""
     drop_ins = [f"{main}.d/{name}" for name in files.names(f"{main}.d") if name.endswith(".conf")]
     for path in (main, *drop_ins):
-        try:
-            yield path, tomllib.loads(files.text(path) or "")
-        except tomllib.TOMLDecodeError as error:
-            raise SetupError(f"{path} is not valid TOML: {error}") from None
+        yield path, parsed(path, files.text(path) or "")
 
 
 def left_over() -> tuple[str, ...]:
