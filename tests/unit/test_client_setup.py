@@ -110,6 +110,59 @@ def test_a_recipe_takes_back_what_another_wrote_and_nothing_else() -> None:
     assert removed == [REGISTRIES]
 
 
+BOTH = ["podman", "cri-o"]
+
+
+def written(machine: Machine, client: str, recipe: str, **more: Any) -> Plan:
+    """The plan, after it was carried out."""
+    made = planned(client, recipe, machine, **more)
+    for file in made.files:
+        machine.pop(file.path, None)
+        machine |= {file.path: file.after} if file.after is not None else {}
+    return made
+
+
+@pytest.mark.parametrize(("client", "other"), [BOTH, BOTH[::-1]])
+@pytest.mark.parametrize("recipe", ["https-proxy", "dns"])
+def test_the_mirrors_of_a_client_stay_where_another_takes_back_its_own(client: str, other: str, recipe: str) -> None:
+    machine = Machine()
+    written(machine, other, "mirror")
+    before = machine[REGISTRIES]
+    told = f"{REGISTRIES} is left for {other}: {client} reads it, too, and asks its mirrors first"
+    assert told in written(machine, client, recipe).notes
+    assert machine[REGISTRIES] == before
+    # Nor where it was for both.
+    written(machine, client, "mirror")
+    assert {file.state for file in planned(other, "mirror", machine).files} == {"unchanged"}
+    assert told in written(machine, client, recipe).notes
+    assert machine[REGISTRIES] == before
+    assert {file.state for file in planned(other, "mirror", machine).files} == {"unchanged"}
+    written(machine, other, recipe)
+    assert REGISTRIES not in machine
+
+
+@pytest.mark.parametrize(("client", "other"), [BOTH, BOTH[::-1]])
+def test_mirrors_that_change_for_another_client_too_are_said(client: str, other: str) -> None:
+    machine = Machine()
+    written(machine, other, "mirror")
+    assert written(machine, client, "mirror").notes == ()
+    (note,) = written(machine, client, "mirror", registries=ClientRegistries(("quay.io",))).notes
+    assert note == f"{REGISTRIES} is for {other}, too, which goes by what is new in it once it is started anew"
+
+
+def test_mirrors_that_name_no_client_are_left() -> None:
+    machine = Machine({REGISTRIES: f"{MARK}\n"})
+    assert f"{REGISTRIES} is left for whom it is:" in " ".join(written(machine, "podman", "https-proxy").notes)
+    assert machine[REGISTRIES] == f"{MARK}\n"
+
+
+def test_cri_o_is_started_anew_where_it_has_no_mirrors_any_more() -> None:
+    machine = Machine()
+    written(machine, "cri-o", "mirror")
+    assert written(machine, "cri-o", "dns").commands == ("systemctl restart crio",)
+    assert written(machine, "cri-o", "dns").commands == ()
+
+
 @pytest.mark.parametrize(("client", "recipe"), [("docker", "dns"), ("containerd", "dns"), ("cri-o", "mirror")])
 def test_a_service_is_started_anew_after_all_that_it_starts_with(client: str, recipe: str) -> None:
     machine = Machine()

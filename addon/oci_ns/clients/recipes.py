@@ -40,6 +40,8 @@ _WHY_NOT = {
     (ENV, DNS): "no environment variable says what a name resolves to",
 }
 _SERVICES = {DOCKER: "docker", CONTAINERD: "containerd", CRI_O: "crio"}
+_RESTART_CRI_O = ("systemctl restart crio",)
+"""It reads registries.conf when it starts."""
 _CERTS_D = {
     DOCKER: trust_store.DOCKER,
     PODMAN: trust_store.CONTAINERS,
@@ -166,9 +168,8 @@ def _mirror(setup: Setup, files: Files) -> Plan:
         places = {host: (address, "") for host, address in setup.listeners.items()}
     else:
         places = {host: (setup.proxy, f"/{host}") for host in hosts}
-    # CRI-O reads registries.conf when it starts.
-    restart = Plan(commands=("systemctl restart crio",) if setup.client == CRI_O else ())
-    return containers.mirrors(files, places, setup.registries) + trust + restart + notes
+    restart = Plan(commands=_RESTART_CRI_O if setup.client == CRI_O else ())
+    return containers.mirrors(files, setup.client, places, setup.registries) + trust + restart + notes
 
 
 def _check_names(setup: Setup) -> None:
@@ -218,16 +219,17 @@ def _trust(setup: Setup, files: Files, hosts: tuple[str, ...]) -> Plan:
 
 
 def _tidied(setup: Setup, files: Files, found: Plan) -> Plan:
-    """With the files removed that another recipe wrote for this client."""
+    """With the files removed that another recipe wrote for this client, and for no other."""
     paths: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     notes = trust_store.left_over(files, _CERTS_D[setup.client], {file.path for file in found.files})
     if setup.client == DOCKER and setup.recipe != MIRROR:
         notes += docker.left_over(files)
     if setup.client == PODMAN:
-        paths += containers.left_over()
-    if setup.client == CRI_O:
-        paths += (containers.DROP_IN,)
+        paths += (containers.ENGINE_DROP_IN,)
+    if setup.client in (PODMAN, CRI_O) and all(file.path != containers.DROP_IN for file in found.files):
+        back = containers.taken_back(files, setup.client)
+        found += back + Plan(commands=_RESTART_CRI_O if back.files and setup.client == CRI_O else ())
     if setup.client == CONTAINERD:
         paths += containerd.left_over(files)
     if setup.client in _SERVICES:
