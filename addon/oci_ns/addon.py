@@ -151,7 +151,7 @@ class NsInject:
             spare_legacy_events(table)
         if self._last not in ctx.master.addons:
             ctx.master.addons.add(self._last)
-        for exposure in exposures(Path(ctx.options.confdir).expanduser()):
+        for exposure in exposures(Path(os.path.expanduser(ctx.options.confdir))):
             logger.warning("%s", printable(exposure))
         self._end_watch()
         self._end_watch = watch(self._reloader)

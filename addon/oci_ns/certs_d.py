@@ -46,7 +46,7 @@ NOTHING = HostCertificates()
 def certs_d_directories(option: str, environment: Mapping[str, str]) -> tuple[Path, ...]:
     """The directories that `ns_certs_d` means; '' is the user's, the system's, and Docker's, in this order."""
     if option:
-        return (Path(option).expanduser(),)
+        return (Path(os.path.expanduser(option)),)
     home = environment.get("HOME")
     user = (Path(home, ".config", "containers", "certs.d"),) if home else ()
     return (*user, *_SYSTEM)

@@ -82,21 +82,21 @@ def find_sources(conf: str, drop_in_directory: str, environment: Mapping[str, st
     """
     if conf == SYSTEM:
         return _system_sources(drop_in_directory, environment)
-    main = Path(conf or environment.get(ENVIRONMENT_VARIABLE) or DEFAULT_CONF.resolve()).expanduser()
-    return Sources(main, (Path(drop_in_directory).expanduser(),) if drop_in_directory else ())
+    main = Path(os.path.expanduser(conf or environment.get(ENVIRONMENT_VARIABLE) or DEFAULT_CONF.resolve()))
+    return Sources(main, (Path(os.path.expanduser(drop_in_directory)),) if drop_in_directory else ())
 
 
 def _system_sources(drop_in_directory: str, environment: Mapping[str, str]) -> Sources:
     """The user's file hides the system's; the user's drop-ins come after the system's (man page, "FILES")."""
     home = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "~"), ".config")
-    user = Path(home).expanduser() / _USER_DIRECTORY
+    user = Path(os.path.expanduser(home)) / _USER_DIRECTORY
     candidates = [user / "registries.conf", _SYSTEM_CONF]
     if environment.get(ENVIRONMENT_VARIABLE):
         main: Path | None = Path(environment[ENVIRONMENT_VARIABLE])
     else:
         main = next((path for path in candidates if path.exists()), None)
     if drop_in_directory:
-        return Sources(main, (Path(drop_in_directory).expanduser(),))
+        return Sources(main, (Path(os.path.expanduser(drop_in_directory)),))
     return Sources(main, (_SYSTEM_DROP_INS, user / "registries.conf.d"))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -95,7 +96,7 @@ class JsonLog:
         if path == STANDARD_OUTPUT:
             handler = logging.StreamHandler(sys.stdout)
         else:
-            handler = _Handler(Path(path).expanduser(), encoding="utf-8", errors="surrogateescape")
+            handler = _Handler(Path(os.path.expanduser(path)), encoding="utf-8", errors="surrogateescape")
         self._handler = handler
 
     def decided(self, transfer: Transfer) -> None:

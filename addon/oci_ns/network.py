@@ -73,7 +73,7 @@ def _client_certificate(option: str | None, host: str) -> tuple[tuple[Version, V
     """The certificate that mitmproxy's `client_certs` has for the host: a file, or a directory of `host.pem`."""
     if not option:
         return ()
-    path = Path(option).expanduser()
+    path = Path(os.path.expanduser(option))
     if path.is_dir():
         path /= f"{host}.pem"
     if not path.is_file():

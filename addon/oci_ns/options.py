@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -197,7 +198,7 @@ def blobs_of(value: str) -> Blobs:
 
 def check_certs_d(value: str) -> None:
     """Raise ValueError where `ns_certs_d` names a directory that is not there or out of reach."""
-    if value and not is_within_reach(Path(value).expanduser()):
+    if value and not is_within_reach(Path(os.path.expanduser(value))):
         raise ValueError(f"ns_certs_d must be a directory within reach, not {value!r}")
 
 

@@ -136,6 +136,11 @@ def test_a_full_disk_costs_lines_and_is_told_once(caplog: pytest.LogCaptureFixtu
     assert len(caplog.messages) == 1
 
 
+def test_a_log_in_the_home_of_nobody_cannot_be_opened() -> None:
+    with pytest.raises(FileNotFoundError, match="~nouser"):
+        JsonLog("~nouser/log.json")
+
+
 def test_the_log_may_be_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     log = JsonLog("-")
     log.pulled(PULL)

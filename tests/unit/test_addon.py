@@ -382,6 +382,18 @@ def test_a_changed_file_replaces_the_registries_and_leaves_the_policy(
     assert sent.request.url == "http://other.example.com/v2/elsewhere/a/manifests/1?ns=quay.io"
 
 
+def test_a_confdir_in_the_home_of_nobody_has_no_key_that_others_can_read(
+    addon: NsInject, mitmproxy: taddons.context, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def begun() -> None:
+        addon.running()
+        addon.done()
+
+    mitmproxy.options.update(confdir="~nouser/mitmproxy")
+    asyncio.run(begun())
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
 def test_when_it_is_done_nothing_is_watched_any_more(addon: NsInject) -> None:
     async def tasks_left() -> int:
         addon.running()

@@ -270,6 +270,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_the_option_names_a_file_or_nothing(tmp_path: Path) -> None:
     assert find_auth_files("", {"REGISTRY_AUTH_FILE": "/x"}, 0) == []
     assert find_auth_files(str(tmp_path / "a"), {"REGISTRY_AUTH_FILE": "/x"}, 0) == [tmp_path / "a"]
+    assert find_auth_files("~nouser/a", {}, 0) == [Path("~nouser/a")]
+    assert find_auth_files("system", {"HOME": "~nouser"}, 0) == []
 
 
 def test_system_is_the_search_path_of_the_container_tools(tmp_path: Path) -> None:

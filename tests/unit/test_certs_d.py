@@ -68,6 +68,7 @@ def test_the_directories_are_the_users_the_systems_and_dockers_unless_one_is_nam
     assert list(certs_d_directories("", {"HOME": "/home/u"})) == [Path("/home/u/.config/containers/certs.d"), *system]
     assert list(certs_d_directories("", {})) == system
     assert certs_d_directories("/certs", {"HOME": "/home/u"}) == (Path("/certs"),)
+    assert certs_d_directories("~nouser/certs", {}) == (Path("~nouser/certs"),)
 
 
 @pytest.mark.parametrize(

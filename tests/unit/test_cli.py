@@ -204,6 +204,14 @@ def test_a_configuration_that_does_not_load_exits_with_2_and_every_reason(
     assert [line.split(" ")[0] for line in result.stderr.splitlines()] == [f"{broken}:1:", f"{broken}:2:"]
 
 
+@pytest.mark.parametrize("command", [("check",), ("explain", "quay.io/a", "--registries-conf")])
+def test_the_home_of_nobody_is_a_directory_that_is_not_there(command: tuple[str, ...]) -> None:
+    result = run(*command, "~nouser/x.conf")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("~nouser/x.conf: ")
+    assert "cannot be read: No such file or directory" in result.stderr
+
+
 def test_the_path_of_the_addon_is_printed() -> None:
     path = Path(run("addon-path").stdout.strip())
     assert path.name == "ns_inject.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -109,6 +110,59 @@ def test_a_recipe_takes_back_what_another_wrote_and_nothing_else() -> None:
     assert removed == [REGISTRIES]
 
 
+BOTH = ["podman", "cri-o"]
+
+
+def written(machine: Machine, client: str, recipe: str, **more: Any) -> Plan:
+    """The plan, after it was carried out."""
+    made = planned(client, recipe, machine, **more)
+    for file in made.files:
+        machine.pop(file.path, None)
+        machine |= {file.path: file.after} if file.after is not None else {}
+    return made
+
+
+@pytest.mark.parametrize(("client", "other"), [BOTH, BOTH[::-1]])
+@pytest.mark.parametrize("recipe", ["https-proxy", "dns"])
+def test_the_mirrors_of_a_client_stay_where_another_takes_back_its_own(client: str, other: str, recipe: str) -> None:
+    machine = Machine()
+    written(machine, other, "mirror")
+    before = machine[REGISTRIES]
+    told = f"{REGISTRIES} is left for {other}: {client} reads it, too, and asks its mirrors first"
+    assert told in written(machine, client, recipe).notes
+    assert machine[REGISTRIES] == before
+    # Nor where it was for both.
+    written(machine, client, "mirror")
+    assert {file.state for file in planned(other, "mirror", machine).files} == {"unchanged"}
+    assert told in written(machine, client, recipe).notes
+    assert machine[REGISTRIES] == before
+    assert {file.state for file in planned(other, "mirror", machine).files} == {"unchanged"}
+    written(machine, other, recipe)
+    assert REGISTRIES not in machine
+
+
+@pytest.mark.parametrize(("client", "other"), [BOTH, BOTH[::-1]])
+def test_mirrors_that_change_for_another_client_too_are_said(client: str, other: str) -> None:
+    machine = Machine()
+    written(machine, other, "mirror")
+    assert written(machine, client, "mirror").notes == ()
+    (note,) = written(machine, client, "mirror", registries=ClientRegistries(("quay.io",))).notes
+    assert note == f"{REGISTRIES} is for {other}, too, which goes by what is new in it once it is started anew"
+
+
+def test_mirrors_that_name_no_client_are_left() -> None:
+    machine = Machine({REGISTRIES: f"{MARK}\n"})
+    assert f"{REGISTRIES} is left for whom it is:" in " ".join(written(machine, "podman", "https-proxy").notes)
+    assert machine[REGISTRIES] == f"{MARK}\n"
+
+
+def test_cri_o_is_started_anew_where_it_has_no_mirrors_any_more() -> None:
+    machine = Machine()
+    written(machine, "cri-o", "mirror")
+    assert written(machine, "cri-o", "dns").commands == ("systemctl restart crio",)
+    assert written(machine, "cri-o", "dns").commands == ()
+
+
 @pytest.mark.parametrize(("client", "recipe"), [("docker", "dns"), ("containerd", "dns"), ("cri-o", "mirror")])
 def test_a_service_is_started_anew_after_all_that_it_starts_with(client: str, recipe: str) -> None:
     machine = Machine()
@@ -149,6 +203,7 @@ def test_what_another_recipe_left_among_other_things_is_said(
     [
         ("docker", "mirror", TWO, "not through ns-inject: quay.io (https-proxy has all of them)"),
         ("podman", "mirror", ClientRegistries(("quay.io",), ("*",)), "not through ns-inject: * (https-proxy has all"),
+        ("cri-o", "mirror", ClientRegistries(("a.com:5000", "quay.io")), "not through ns-inject: a.com:5000 (https-pr"),
         (
             "containerd",
             "mirror",
@@ -228,6 +283,18 @@ def test_a_certs_d_of_docker_that_podman_reads_is_not_hidden_from_it() -> None:
     assert paths == [certs("/etc/containers")[0], certs("/etc/docker")[1]]
 
 
+@pytest.mark.parametrize("anchors", ["etc/pki/ca-trust/source/anchors", "usr/local/share/ca-certificates"])
+@pytest.mark.parametrize("client", ["docker", "podman"])
+def test_of_an_earlier_ca_nothing_stays(client: str, anchors: str, tmp_path: Path) -> None:
+    (tmp_path / anchors).mkdir(parents=True)
+    for certificates in ("an earlier one", CA):
+        setup = replace(setup_of(client, "https-proxy"), certificates=certificates)
+        Root(tmp_path).write(plan(setup, Root(tmp_path)).files, NOW)
+    cas = [path for path in tmp_path.rglob("ns-inject.*") if not path.name.endswith(".conf")]
+    assert {path.read_text() for path in cas} == {CA}
+    assert {path.suffix for path in cas} <= {".crt", ".pem"}
+
+
 @pytest.mark.parametrize(
     ("there", "path", "command"),
     [
@@ -294,6 +361,7 @@ def test_config_toml_gets_one_line_and_keeps_every_other(before: str, expected: 
     assert with_config_path(before.replace("DIR", directory)) == expected.replace("DIR", directory)
 
 
+DEEP = "[" * 20_000
 NVIDIA = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\nruntime_type = "x"\n'
 
 
@@ -302,7 +370,8 @@ NVIDIA = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\nrunt
     [
         ("/etc/containerd/conf.d/*.toml", f"version = 2\n{NVIDIA}", r"conf\.d/a\.toml, which .* replaces that"),
         ("conf.d/a.toml", f'version = 2\n{CRI_2}\nconfig_path = "/other"\n', "replaces that"),
-        ("conf.d/*.toml", "version = [", r"conf\.d/a\.toml is not valid TOML"),
+        ("conf.d/*.toml", "version = [", r"conf\.d/a\.toml:1: is not valid TOML"),
+        ("conf.d/*.toml", "version = [2]", r"conf\.d/a\.toml has version = \[2\], which is not a whole number"),
         ("conf.d/*.toml", f"version = 2\n{CRI_2}\n{SET}\n", None),
         ("conf.d/*.toml", "version = 2\n[plugins.other]\na = 1\n", ""),
         ("elsewhere/*.toml", f"version = 2\n{NVIDIA}", ""),
@@ -326,6 +395,15 @@ def test_a_file_that_config_toml_imports_counts_before_it(imports: str, imported
     [
         ("version = [", "is not valid TOML"),
         ("version = 9\n", "version = 9"),
+        ("version = [2]\n", r"config\.toml has version = \[2\], which is not a whole number: correct it"),
+        (f"version = {DEEP}\n", r"config\.toml: is not valid TOML: nested too deeply"),
+        (f"[{'.'.join('a' * 3000)}]\n", "nested too deeply|by hand"),
+        (
+            "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs]\nx = 1\n",
+            "configs has more than a table",
+        ),
+        ("version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfigs = 1\n", "configs has more than a table"),
+        ("version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.configs.x.tls]\n", "has mirrors or certificates"),
         ("version = 2\nplugins = 1\n", "is not a table"),
         ('version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/a"\n', "add /etc/containerd"),
         ('version = 2\n[plugins."io.containerd.grpc.v1.cri".registry.mirrors.x]\nendpoint = []\n', "has mirrors"),
@@ -355,6 +433,9 @@ DROP_IN_D = "/etc/systemd/system/docker.service.d"
 CONFLICTS = [
     ("docker", "mirror", "/etc/docker/daemon.json", '{\n "a": 1,\n}', r"daemon\.json:[23]: is not valid JSON"),
     ("docker", "mirror", "/etc/docker/daemon.json", "[]", "is not a JSON object"),
+    ("docker", "mirror", "/etc/docker/daemon.json", f'{{"a": {DEEP}{"]" * len(DEEP)}}}', r"json is nested too deeply"),
+    ("docker", "https-proxy", "/etc/docker/daemon.json", DEEP, r"json is nested too deeply"),
+    ("docker", "mirror", "/etc/docker/daemon.json", f'{{"a": {"1" * 5_000}}}', r"json: a number has too many digits"),
     ("docker", "mirror", "/etc/docker/daemon.json", '{"a": 1, "a": 2}', '"a" is there twice'),
     ("docker", "mirror", "/etc/docker/daemon.json", '{"registry-mirrors": "x"}', "is not a list"),
     ("docker", "https-proxy", "/etc/docker/daemon.json", '{"proxies": {"https-proxy": "http://x:1"}}', "wins over"),
@@ -362,7 +443,25 @@ CONFLICTS = [
     ("docker", "https-proxy", DOCKER_DROP_IN, "[Service]\n", "not from ns-inject"),
     ("podman", "mirror", REGISTRIES, "", "not from ns-inject"),
     ("podman", "mirror", "/etc/containers/registries.conf.d/z.conf", '[[registry]]\nprefix = "quay.io"', "comes after"),
-    ("podman", "mirror", "/etc/containers/registries.conf", "[[", "is not valid TOML"),
+    ("podman", "mirror", "/etc/containers/registries.conf", "[[", r"registries\.conf:1: is not valid TOML"),
+    ("podman", "mirror", "/etc/containers/registries.conf", f"a = {DEEP}", "nested too deeply"),
+    ("podman", "mirror", "/etc/containers/registries.conf", f"a = {'1' * 5_000}", "too many digits"),
+    (
+        "podman",
+        "mirror",
+        "/etc/containers/registries.conf",
+        '[[registry]]\nprefix = ["x"]',
+        r"conf has a registry \['x'\]",
+    ),
+    (
+        "podman",
+        "mirror",
+        "/etc/containers/registries.conf",
+        "[[registry]]\nlocation = {a = 1}",
+        "which is not a string",
+    ),
+    ("podman", "https-proxy", "/etc/containers/containers.conf", f"a = {DEEP}", "nested too deeply"),
+    ("containerd", "mirror", CONFIG, "imports = [[1]]", r"imports \[1\], which is no path"),
     ("podman", "https-proxy", "/etc/containers/containers.conf", '[engine]\nenv = ["A=b"]', "only one counts"),
     ("containerd", "mirror", "/etc/containerd/certs.d/quay.io/hosts.toml", 'server = "x"', "not from ns-inject"),
     ("containerd", "dns", "/etc/containerd/certs.d/quay.io/hosts.toml", 'server = "x"', "take it out"),
@@ -489,12 +588,15 @@ def test_a_place_where_a_recipe_cannot_find_it_is_refused(recipe: str, url: str)
     [
         ("docker", "mirror", ClientRegistries(("quay.io",))),
         ("podman", "mirror", ClientRegistries((), ("*",))),
+        ("podman", "mirror", ClientRegistries(("registry.example.com:5000",))),
+        ("cri-o", "mirror", ClientRegistries(("registry.example.com:5000", "[::1]"))),
         ("podman", "dns", ClientRegistries(("registry.example.com:5000",))),
         ("docker", "https-proxy", ClientRegistries()),
     ],
 )
 def test_no_registry_to_set_up_is_an_error(client: str, recipe: str, registries: ClientRegistries) -> None:
-    with pytest.raises(SetupError):
+    told = f": https-proxy has {registries.names}" if registries.names and client != "docker" else ""
+    with pytest.raises(SetupError, match=f"{re.escape(told)}$"):
         covered(setup_of(client, recipe, registries))
 
 
@@ -573,12 +675,15 @@ def test_a_new_file_is_for_everybody_to_read(tmp_path: Path) -> None:
     assert modes == [0o755, 0o755, 0o644]
 
 
-def test_of_a_file_that_cannot_be_written_there_is_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["shutil.copy2", "os.chown", "oci_ns.clients.files.replace_file"])
+def test_of_a_file_that_cannot_be_written_there_is_no_backup(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(16, "Device or resource busy")
 
     (tmp_path / "x").write_text("old")
-    monkeypatch.setattr("oci_ns.clients.files.replace_file", refuse)
+    monkeypatch.setattr(step, refuse)
     with pytest.raises(SetupError, match="/x cannot be written: Device or resource busy"):
         Root(tmp_path).write([File("/x", "old", "new")], NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
@@ -612,9 +717,25 @@ def test_what_is_not_for_us_to_see_is_an_error_and_no_reason_to_fail_for_a_note(
 
 def test_a_file_that_changed_meanwhile_is_left(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("newer")
-    with pytest.raises(SetupError, match="changed meanwhile"):
+    with pytest.raises(SetupError, match="changed meanwhile: run this again$"):
         Root(tmp_path).write([File("/x", "old", "new")], NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/x", "/x has changed meanwhile: run this again; written before: /a, /b"),
+        ("/out", "give the file itself; written before: /a, /b"),
+        ("/x/below", "/x/below cannot be read: Not a directory; written before: /a, /b"),
+    ],
+)
+def test_what_was_written_before_one_that_cannot_be_is_said(path: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("newer")
+    (tmp_path / "out").symlink_to("/etc/passwd")
+    files = [File("/a", None, "1"), File("/b", None, "2"), File(path, "old", "new")]
+    with pytest.raises(SetupError, match=f"{said}$"):
+        Root(tmp_path).write(files, NOW)
 
 
 def test_a_file_that_is_removed_is_kept_as_a_backup(tmp_path: Path) -> None:
@@ -631,6 +752,7 @@ def test_a_file_that_is_removed_is_kept_as_a_backup(tmp_path: Path) -> None:
     [
         ("docker", "mirror", ["http://127.0.0.1:8081/v2/"]),
         ("podman", "mirror", ["http://127.0.0.1:8081/v2/"]),
+        ("cri-o", "mirror", ["http://127.0.0.1:8081/v2/"]),
         ("containerd", "mirror", [f"http://127.0.0.1:8081/v2/?ns={host}" for host in TWO.hosts]),
         ("podman", "listener", ["http://127.0.0.1:8082/v2/"]),
         ("podman", "https-proxy", ["https://registry-1.docker.io/v2/", "https://quay.io/v2/"]),
@@ -769,6 +891,8 @@ def test_nothing_is_written_where_one_file_cannot_be_merged(tmp_path: Path, conf
         (("podman", "--listener=quay.io"), "is not REGISTRY=URL"),
         (("podman", "--recipe=dns", "--listener=quay.io=http://x:1"), "is for the recipe listener"),
         (("docker", "--no-proxy=a b"), "is not a list of hosts"),
+        (("docker", "--ca=~nouser/ca.pem"), "~nouser/ca.pem cannot be read: No such file or directory"),
+        (("podman", "--registries-conf=~nouser/x"), "~nouser/x: cannot be read: No such file or directory"),
         (("docker", "--ca=/nowhere/ca.pem"), "/nowhere/ca.pem cannot be read: No such file or directory"),
         (("env", "--write"), "do not go together"),
         (("podman", "--write", "--check"), "do not go together"),

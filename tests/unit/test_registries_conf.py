@@ -305,6 +305,13 @@ def test_the_environment_variable_comes_before_the_default(tmp_path: Path) -> No
     assert find_sources("a.conf", "", environment) == Sources(Path("a.conf"))
 
 
+def test_the_home_of_nobody_stays_as_it_is_written() -> None:
+    assert find_sources("~nouser/a", "~nouser/d", {}) == Sources(Path("~nouser/a"), (Path("~nouser/d"),))
+    assert find_sources("system", "~nouser/d", {"XDG_CONFIG_HOME": "~nouser"}).drop_in_directories == (
+        Path("~nouser/d"),
+    )
+
+
 def test_system_follows_the_search_path(tmp_path: Path) -> None:
     user = tmp_path / "containers"
     user.mkdir()

@@ -445,12 +445,13 @@ def test_a_hosts_directory_that_cannot_be_listed_is_an_error(anybodys: Path, bec
     assert str(error.value) == f"{host}: cannot be listed: Permission denied"
 
 
-@pytest.mark.parametrize("missing", ["missing", "file"])
+@pytest.mark.parametrize("missing", ["{}/missing", "{}/file", "~nouser/certs.d"])
 def test_a_directory_that_is_named_has_to_be_there(
     missing: str, mitmproxy: taddons.context, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    mitmproxy.options.update(ns_certs_d=str(tmp_path / missing))
+    named = missing.format(tmp_path)
+    mitmproxy.options.update(ns_certs_d=named)
     # During start-up, an error in the log ends mitmproxy.
     (message,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert message == f"ns_certs_d must be a directory within reach, not '{tmp_path / missing}'"
+    assert message == f"ns_certs_d must be a directory within reach, not '{named}'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -107,7 +108,7 @@ def _no_proxy(_context: click.Context, _parameter: click.Parameter, text: str) -
     metavar="DIRECTORY",
     help="The client's file system, where it is not this one: an image, say.",
 )
-@click.option("--write", is_flag=True, help="Write the files; what was there is kept as FILE.bak-TIME.")
+@click.option("--write", is_flag=True, help="Write the files; what was there is kept as FILE.bak-TIME, but for a CA.")
 @click.option("--check", "check_only", is_flag=True, help="Ask ns-inject as the client would, and compare the files.")
 def client(
     kind: str,
@@ -166,7 +167,7 @@ def client(
         _check_sources(kind, chosen, registries_conf, root)
         setup = _setup(kind, chosen, proxy, listeners, ca, (registries_conf, registries_conf_d), no_proxy)
         if kind == ENV:
-            _env(setup, Path(ca or _CA).expanduser(), check_only)
+            _env(setup, Path(os.path.expanduser(ca or _CA)), check_only)
             return
         files = Root(root)
         plan = recipes.plan(setup, files)
@@ -210,7 +211,7 @@ def _setup(
 
 
 def _certificates(ca: str | None) -> str:
-    path = Path(ca or _CA).expanduser()
+    path = Path(os.path.expanduser(ca or _CA))
     try:
         return ca_certificates(path.read_text(encoding="ascii", errors="replace"), str(path))
     except OSError as error:

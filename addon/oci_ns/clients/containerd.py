@@ -6,19 +6,19 @@ only where the whole then reads as it did before but for that line.
 
 from __future__ import annotations
 
-import copy
 import fnmatch
 import json
 import posixpath
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oci_ns.clients.address import ProxyAddress
 from oci_ns.clients.plan import File, Files, Plan, SetupError, is_ours, own_file
 from oci_ns.clients.registries import api_host
+from oci_ns.clients.toml_file import parsed
 from oci_ns.clients.trust_store import CERTIFICATE, CONTAINERD
+from oci_ns.toml_table import shown
 
 CONFIG = "/etc/containerd/config.toml"
 DEFAULT = "_default"
@@ -79,10 +79,10 @@ def _imported(files: Files, text: str) -> bool:
     Such a file's table of a plugin replaces the whole of it. Raises SetupError where that would take the line away.
     """
     found = False
-    for path in _imports(files, _parsed(text, CONFIG)):
-        settings = _parsed(files.text(path) or "", path)
-        plugin = _PLUGINS.get(settings.get("version", 1), "")
-        table = _table(settings, "plugins", plugin)
+    for path in _imports(files, parsed(CONFIG, text)):
+        settings = parsed(path, files.text(path) or "")
+        plugin = _plugin(settings, path)
+        table = _table(settings, "plugins", plugin or "")
         if not table:
             continue
         if not _names_directory(_table(table, "registry").get(_KEY)):
@@ -97,7 +97,9 @@ def _imported(files: Files, text: str) -> bool:
 def _imports(files: Files, settings: dict[str, Any]) -> Iterator[str]:
     patterns = settings.get("imports")
     for pattern in patterns if isinstance(patterns, list) else ():
-        place = posixpath.join(posixpath.dirname(CONFIG), str(pattern))
+        if not isinstance(pattern, str):
+            raise SetupError(f"{CONFIG} imports {shown(pattern)}, which is no path: correct it")
+        place = posixpath.join(posixpath.dirname(CONFIG), pattern)
         directory, _, name = place.rpartition("/")
         yield from (f"{directory}/{each}" for each in files.names(directory) if fnmatch.fnmatchcase(each, name))
 
@@ -113,22 +115,24 @@ def _names_directory(setting: object) -> bool:
     return isinstance(setting, str) and CONTAINERD in setting.split(":")
 
 
-def _parsed(text: str, path: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SetupError(f"{path} is not valid TOML: {error}") from None
+def _plugin(settings: dict[str, Any], path: str) -> str | None:
+    """The plugin that has the settings of CRI in a file of this version; None where that is not known."""
+    version = settings.get("version", 1)
+    if not isinstance(version, int):
+        raise SetupError(f"{path} has version = {shown(version)}, which is not a whole number: correct it")
+    return _PLUGINS.get(version)
 
 
 def with_config_path(text: str | None) -> str:
     """The file with the directory in its config_path. Raises SetupError."""
     if text is None or not text.strip():
         return f'version = 2\n\n[plugins."{_PLUGINS[2]}".registry]\n  {_KEY} = "{CONTAINERD}"\n'
-    settings = _parsed(text, CONFIG)
-    plugin = _PLUGINS.get(settings.get("version", 1))
+    wanted = parsed(CONFIG, text)
+    plugin = _plugin(wanted, CONFIG)
     if plugin is None:
-        raise SetupError(f"{CONFIG} has version = {settings.get('version')!r}, which is not known: set {_KEY} by hand")
-    wanted = copy.deepcopy(settings)
+        raise SetupError(
+            f"{CONFIG} has version = {shown(wanted.get('version'))}, which is not known: set {_KEY} by hand"
+        )
     try:
         registry = wanted.setdefault("plugins", {}).setdefault(plugin, {}).setdefault("registry", {})
         there = registry.get(_KEY)
@@ -138,9 +142,9 @@ def with_config_path(text: str | None) -> str:
         return text
     if there:
         raise SetupError(
-            f"{CONFIG}: {_KEY} is {there!r}: add {CONTAINERD} to it (a colon between), or move the directory"
+            f"{CONFIG}: {_KEY} is {shown(there)}: add {CONTAINERD} to it (a colon between), or move the directory"
         )
-    if registry.get("mirrors") or any("tls" in each for each in (registry.get("configs") or {}).values()):
+    if registry.get("mirrors") or any("tls" in each for each in _configs(registry, plugin)):
         raise SetupError(
             f"{CONFIG} has mirrors or certificates of registries, which containerd refuses beside {_KEY}: "
             f"move them to {CONTAINERD}/HOST/hosts.toml"
@@ -150,6 +154,15 @@ def with_config_path(text: str | None) -> str:
         if _reads_as(edited, wanted):
             return edited
     raise SetupError(f'{CONFIG}: put {_KEY} = "{CONTAINERD}" into [plugins."{plugin}".registry] by hand')
+
+
+def _configs(registry: dict[str, Any], plugin: str) -> list[dict[str, Any]]:
+    """The settings of each registry. Raises SetupError where there is something else."""
+    configs = registry.get("configs", {})
+    tables = list(configs.values()) if isinstance(configs, dict) else [configs]
+    if not all(isinstance(table, dict) for table in tables):
+        raise SetupError(f"{CONFIG}: plugins.{plugin}.registry.configs has more than a table for each host: correct it")
+    return tables
 
 
 def _edited(text: str, plugin: str) -> Iterator[str]:
@@ -165,8 +178,8 @@ def _edited(text: str, plugin: str) -> Iterator[str]:
 
 def _reads_as(text: str, wanted: dict[str, Any]) -> bool:
     try:
-        return tomllib.loads(text) == wanted
-    except tomllib.TOMLDecodeError:
+        return parsed(CONFIG, text) == wanted
+    except (SetupError, RecursionError):
         return False
 
 

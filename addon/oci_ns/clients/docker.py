@@ -13,6 +13,7 @@ from oci_ns.clients.plan import File, Files, SetupError
 
 PATH = "/etc/docker/daemon.json"
 _MIRRORS = "registry-mirrors"
+_TOO_DEEP = f"{PATH} is nested too deeply: correct it"
 _INDENTATION = re.compile(r"\n([ \t]+)\S")
 
 
@@ -27,7 +28,10 @@ def with_mirror(files: Files, url: str) -> File:
         return File(PATH, before, before)
     settings[_MIRRORS] = [url, *(mirror for mirror in mirrors if mirror.rstrip("/") != url)]
     indentation = _INDENTATION.search(before or "")
-    after = json.dumps(settings, indent=indentation[1] if indentation else 2, ensure_ascii=False)
+    try:
+        after = json.dumps(settings, indent=indentation[1] if indentation else 2, ensure_ascii=False)
+    except RecursionError:
+        raise SetupError(_TOO_DEEP) from None
     return File(PATH, before, f"{after}\n")
 
 
@@ -56,6 +60,11 @@ def _read(text: str | None) -> dict[str, Any]:
         settings = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise SetupError(f"{PATH}:{error.lineno}: is not valid JSON: {error.msg}") from None
+    except RecursionError:
+        raise SetupError(_TOO_DEEP) from None
+    except ValueError:
+        # Python does not read a number of any length.
+        raise SetupError(f"{PATH}: a number has too many digits: correct it") from None
     if not isinstance(settings, dict):
         raise SetupError(f"{PATH}:1: is not a JSON object")
     return settings

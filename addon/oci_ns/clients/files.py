@@ -57,7 +57,7 @@ class Root:
             raise SetupError(f"{path} cannot be read: {error.strerror}") from None
 
     def write(self, files: Iterable[File], now: datetime) -> list[Written]:
-        """Write what differs, each file at once and whole, its earlier content kept beside it.
+        """Write what differs, each file at once and whole, its earlier content kept beside it where it is to be.
 
         Raises SetupError, with what was written before, where one cannot be written.
         """
@@ -70,9 +70,9 @@ class Root:
                     raise SetupError(f"{file.path} has changed meanwhile: run this again")
                 done.append(self._write(file, now))
             except OSError as error:
-                written = ", ".join(each.file.path for each in done)
-                hint = f"; written before: {written}" if written else ""
-                raise SetupError(f"{file.path} cannot be written: {error.strerror}{hint}") from None
+                raise SetupError(f"{file.path} cannot be written: {error.strerror}{_before(done)}") from None
+            except SetupError as error:
+                raise SetupError(f"{error}{_before(done)}") from None
         return done
 
     def _place(self, path: str) -> Path:
@@ -85,7 +85,7 @@ class Root:
     def _write(self, file: File, now: datetime) -> Written:
         place = self._place(file.path)
         _make_directory(place.parent)
-        backup = _back_up(place, now) if file.before is not None else None
+        backup = _back_up(place, now) if file.before is not None and file.backed_up else None
         try:
             if file.after is None:
                 place.unlink()
@@ -96,6 +96,10 @@ class Root:
                 backup.unlink()
             raise
         return Written(file, backup)
+
+
+def _before(done: list[Written]) -> str:
+    return f"; written before: {', '.join(each.file.path for each in done)}" if done else ""
 
 
 def _make_directory(directory: Path) -> None:
@@ -118,7 +122,11 @@ def _back_up(place: Path, now: datetime) -> Path:
         except FileExistsError:
             number += 1
             continue
-        shutil.copy2(place, backup)
-        status = place.stat()
-        os.chown(backup, status.st_uid, status.st_gid)
+        try:
+            shutil.copy2(place, backup)
+            status = place.stat()
+            os.chown(backup, status.st_uid, status.st_gid)
+        except OSError:
+            backup.unlink()
+            raise
         return backup

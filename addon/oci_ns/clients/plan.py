@@ -31,11 +31,15 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file by its path on the client; None as its content is no file."""
+    """A file by its path on the client; None as its content is no file.
+
+    `backed_up`: whether what was there is kept beside it.
+    """
 
     path: str
     before: str | None
     after: str | None
+    backed_up: bool = True
 
     @property
     def state(self) -> str:

@@ -40,6 +40,8 @@ _WHY_NOT = {
     (ENV, DNS): "no environment variable says what a name resolves to",
 }
 _SERVICES = {DOCKER: "docker", CONTAINERD: "containerd", CRI_O: "crio"}
+_RESTART_CRI_O = ("systemctl restart crio",)
+"""It reads registries.conf when it starts."""
 _CERTS_D = {
     DOCKER: trust_store.DOCKER,
     PODMAN: trust_store.CONTAINERS,
@@ -113,11 +115,16 @@ def covered(setup: Setup) -> tuple[str, ...]:
             hosts = (DOCKER_HUB,)
         if not hosts:
             raise SetupError("Docker asks a mirror for docker.io only, which is not configured; use https-proxy or dns")
+    elif setup.recipe == MIRROR and setup.client in (PODMAN, CRI_O):
+        # The mirror has the host in its path, and a colon there makes it no image name.
+        hosts = tuple(host for host in hosts if ":" not in host)
     elif setup.recipe == DNS:
         hosts = tuple(host for host in hosts if split_host(host)[1] is None)
     wildcards = setup.registries.wildcards if _takes_wildcards(setup) else ()
     if not hosts and not wildcards:
-        raise SetupError(f"no registry is configured that {setup.client} could be told of with {setup.recipe}")
+        names = setup.registries.names
+        told = f": {HTTPS_PROXY} has {names}" if names else ""
+        raise SetupError(f"no registry is configured that {setup.client} could be told of with {setup.recipe}{told}")
     return hosts
 
 
@@ -160,12 +167,9 @@ def _mirror(setup: Setup, files: Files) -> Plan:
     if setup.recipe == LISTENER:
         places = {host: (address, "") for host, address in setup.listeners.items()}
     else:
-        places = {host: (setup.proxy, f"/{host}") for host in hosts if ":" not in host}
-        hosts = tuple(places)
-        notes = Plan(notes=_left_out(setup, hosts))
-    # CRI-O reads registries.conf when it starts.
-    restart = Plan(commands=("systemctl restart crio",) if setup.client == CRI_O else ())
-    return containers.mirrors(files, places, setup.registries) + trust + restart + notes
+        places = {host: (setup.proxy, f"/{host}") for host in hosts}
+    restart = Plan(commands=_RESTART_CRI_O if setup.client == CRI_O else ())
+    return containers.mirrors(files, setup.client, places, setup.registries) + trust + restart + notes
 
 
 def _check_names(setup: Setup) -> None:
@@ -215,16 +219,17 @@ def _trust(setup: Setup, files: Files, hosts: tuple[str, ...]) -> Plan:
 
 
 def _tidied(setup: Setup, files: Files, found: Plan) -> Plan:
-    """With the files removed that another recipe wrote for this client."""
+    """With the files removed that another recipe wrote for this client, and for no other."""
     paths: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     notes = trust_store.left_over(files, _CERTS_D[setup.client], {file.path for file in found.files})
     if setup.client == DOCKER and setup.recipe != MIRROR:
         notes += docker.left_over(files)
     if setup.client == PODMAN:
-        paths += containers.left_over()
-    if setup.client == CRI_O:
-        paths += (containers.DROP_IN,)
+        paths += (containers.ENGINE_DROP_IN,)
+    if setup.client in (PODMAN, CRI_O) and all(file.path != containers.DROP_IN for file in found.files):
+        back = containers.taken_back(files, setup.client)
+        found += back + Plan(commands=_RESTART_CRI_O if back.files and setup.client == CRI_O else ())
     if setup.client == CONTAINERD:
         paths += containerd.left_over(files)
     if setup.client in _SERVICES:

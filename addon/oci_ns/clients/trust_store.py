@@ -51,7 +51,7 @@ _STORES = (
 def in_certs_d(files: Files, directory: str, hosts: Iterable[str], certificates: str) -> Plan:
     """The CA for these hosts, each host[:port] as image names have it."""
     paths = [f"{_directory_of(files, directory, host)}/{CERTIFICATE}" for host in hosts]
-    return Plan(tuple(File(path, files.text(path), certificates) for path in paths))
+    return Plan(tuple(_file(files, path, certificates) for path in paths))
 
 
 def _directory_of(files: Files, directory: str, host: str) -> str:
@@ -79,8 +79,7 @@ def left_over(files: Files, directory: str, kept: Container[str]) -> tuple[str, 
 def in_system_store(files: Files, certificates: str) -> Plan:
     """The CA for everything on the machine, where its distribution wants it."""
     store = next((each for each in _STORES if files.exists(each.directory)), _DEBIAN)
-    path = _place(store)
-    return Plan((File(path, files.text(path), certificates),), (store.command,))
+    return Plan((_file(files, _place(store), certificates),), (store.command,))
 
 
 def not_taken_up(files: Files, path: str) -> str | None:
@@ -91,6 +90,12 @@ def not_taken_up(files: Files, path: str) -> str | None:
     bundle = "".join((files.text(store.bundle) or "").split())
     missing = [each for each in _BODY.findall(files.text(path) or "") if "".join(each.split()) not in bundle]
     return f"{path} is not in {store.bundle}: run {store.command}" if missing else None
+
+
+def _file(files: Files, path: str, certificates: str) -> File:
+    # What was there is an earlier CA of ns-inject, by the file's name. p11-kit takes each file of its anchors for a
+    # CA, whatever its name: a backup would stay trusted.
+    return File(path, files.text(path), certificates, backed_up=False)
 
 
 def _place(store: _Store) -> str:

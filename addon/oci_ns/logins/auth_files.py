@@ -40,10 +40,10 @@ def find_auth_files(option: str, environment: Mapping[str, str], user: int) -> l
     if not option:
         return []
     if option != SYSTEM:
-        return [Path(option).expanduser()]
+        return [Path(os.path.expanduser(option))]
     if environment.get("REGISTRY_AUTH_FILE"):
         return [Path(environment["REGISTRY_AUTH_FILE"])]
-    home = Path(environment.get("HOME") or "~").expanduser()
+    home = Path(os.path.expanduser(environment.get("HOME") or "~"))
     session = environment.get("XDG_RUNTIME_DIR")
     candidates = [
         Path(session, "containers", "auth.json") if session else Path(f"/run/containers/{user}/auth.json"),
