@@ -91,7 +91,7 @@ class Endpoints:
         return self._health.failure(where(decision))
 
     def may_be_tried_last(self, decision: Decision, where: Where = named) -> bool:
-        """Whether its endpoint may be tried where no other is left: a look is due, or failing costs next to nothing."""
+        """Whether its endpoint may be tried where no other is left: a look is due, or failing costs little."""
         failure = self.failure(decision, where)
         return failure is None or self._health.may_be_tried_last(failure)
 

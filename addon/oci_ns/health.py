@@ -14,11 +14,11 @@ CONFIRMED = 0.25
 """In seconds: how long after an answer an endpoint is taken to be there still."""
 BACK_OFF_MIN = 1.0
 BACK_OFF_MAX = 30.0
-"""In seconds: the time to the next try doubles with each failure, up to this."""
+"""In seconds: the time to the next try doubles with each try that fails, up to this."""
 SCHEME_KNOWN = 60.0
 """In seconds: how long it is taken for granted that an endpoint speaks TLS, or that it does not."""
-QUICK = 0.5
-"""In seconds. A failure that took no longer (a refused connection) may be tried again where nothing else is left."""
+RARELY = 4
+"""Where nothing else is left, an endpoint is tried again after so many times what it took to find that it fails."""
 _ENDPOINTS_MAX = 10_000
 
 
@@ -60,7 +60,10 @@ class Health:
         before = self._failures.get(address)
         if before is None and len(self._failures) >= _ENDPOINTS_MAX:
             self._failures.clear()
-        self._failures[address] = Failure(reason, self._now(), took, before.count + 1 if before is not None else 1)
+        now = self._now()
+        # Many requests may find out at once, or before a look is due: that is one try.
+        count = 1 if before is None else before.count + 1 if now >= before.retry_at else before.count
+        self._failures[address] = Failure(reason, now, took, count)
 
     def is_confirmed(self, address: Address) -> bool:
         """Whether it answered so lately that nobody need look again."""
@@ -76,8 +79,8 @@ class Health:
         return self._now() >= failure.retry_at
 
     def may_be_tried_last(self, failure: Failure) -> bool:
-        """Whether it may be tried where no other endpoint is left: it is due, or failing costs next to nothing."""
-        return self.is_due(failure) or (failure.took < QUICK and self._now() - failure.at >= BACK_OFF_MIN)
+        """Whether it may be tried where no other endpoint is left: it is due, or failing costs little by now."""
+        return self.is_due(failure) or self.age(failure) >= max(BACK_OFF_MIN, RARELY * failure.took)
 
     def age(self, failure: Failure) -> float:
         """Seconds since it failed."""

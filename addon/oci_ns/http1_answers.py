@@ -46,6 +46,8 @@ class Client(_http1.Http1Client):
                 return
             interim = False
             for command in super().read_headers(event):
+                if _head_in(command) is not None:
+                    self._head.ends()
                 if self._is_unasked_switch(command):
                     yield from self._break_off("the endpoint speaks another protocol, which nobody asked for")
                     return
@@ -56,10 +58,7 @@ class Client(_http1.Http1Client):
             if not interim:
                 break
             self.response = None
-            self._head.ends()
             event = events.DataReceived(self.conn, b"")
-        if self.state != self.read_headers:
-            self._head.ends()
 
     def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Read the body of the answer; what comes behind it while the request is still under way is no part of it."""

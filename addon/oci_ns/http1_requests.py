@@ -40,9 +40,11 @@ class Server(_http1.Http1Server):
             yield commands.SendData(self.conn, _http1.make_error_response(431, message))
             yield from self._end()
             return
-        yield from super().read_headers(event)
-        if self.state != self.read_headers:
-            self._head.ends()
+        for command in super().read_headers(event):
+            if isinstance(command, _base.ReceiveHttp) and isinstance(command.event, _events.RequestHeaders):
+                # What comes next may be here, and be read before this goes on.
+                self._head.ends()
+            yield command
 
     def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Read the body of the request."""

@@ -175,7 +175,7 @@ class Selection:
     ) -> Selected:
         """The first endpoint that serves the pull. One that was not there lately is looked at in the background only.
 
-        Where no other serves it, those are tried after all: the ones that are due, or that cost next to nothing.
+        Where no other serves it, those are tried after all: the ones that are due, or that cost little by now.
         """
         order, where = list(candidates), asked_at(question)
         postponed = [number for number, each in enumerate(order) if self.endpoints.failure(each, where) is not None]

@@ -37,6 +37,7 @@ from lab.wire import (
     length,
     wire,
 )
+from oci_ns.http1_heads import LINES_MAX
 
 UPLOAD = "/v2/team/app/blobs/uploads/1"
 TIMES = 25
@@ -408,6 +409,21 @@ def test_a_body_that_comes_while_endpoints_are_asked_does_not_fill_the_memory(wo
         for _ in range(AHEAD_MB):
             client.sendall(part)
         assert rss_kib(world.runner.pid) - before < AHEAD_MB * 1024 // 4
+    world.goes_on()
+
+
+def test_all_that_comes_on_one_connection_is_not_one_head(world: World) -> None:
+    authority = world.server.authority
+    fields = "".join(f"X-{number}: y\r\n" for number in range(LINES_MAX // 10))
+    asked = f"GET http://{authority}/v2/team/app/tags/list HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n".encode()
+    world.server.play = lambda talk: answer(talk, b"{}\n", *[b"X: y"] * (LINES_MAX // 10))
+    with world.connect() as client:
+        for _ in range(25):
+            client.sendall(asked)
+            data = b""
+            while b"{}\n" not in data:
+                data += client.recv(65536)
+            assert statuses(data) == [200]
     world.goes_on()
 
 
