@@ -182,7 +182,7 @@ def test_mitmproxy_has_them() -> None:
     from mitmproxy import http  # noqa: PLC0415
     from mitmproxy.proxy.layers.http import HttpStream  # noqa: PLC0415
 
-    assert HttpStream._handle_event.__code__.co_name == "_check_event_type"
+    assert HttpStream.state_done.__code__.co_name == "_check_event_type"
     with pytest.raises(TypeError):
         http.ResponseData(*[None] * 8)  # type: ignore[arg-type]
 
